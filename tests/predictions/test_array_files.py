@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from heavy import heavy
 from traintwice.errors import BadInput
 from traintwice.predictions import _array_files as array_files
-from traintwice.predictions import open_predictions, write_predictions
+from traintwice.predictions import open_predictions, open_rows, write_predictions
 from traintwice.predictions._array_files import open_arrays
 
 ROWS = 5000
@@ -91,7 +91,7 @@ def test_an_archive_that_holds_something_else(tmp_path):
 
 PEAK = """
 import sys, duckdb, numpy, traintwice
-from traintwice.predictions import open_predictions, write_predictions
+from traintwice.predictions import open_predictions, open_rows, write_predictions
 with open_predictions(sys.argv[1:], memory="64MB", by_position=True) as one:
     assert one.sums({"first": "v0 = 0"})["first"] == one.summary.rows
 status = open("/proc/self/status").read()
@@ -197,7 +197,7 @@ def test_targets_that_cannot_be_written(tmp_path, path, message):
     [
         ({"ids": np.array([1, 1, 2])}, "1 ids are on more than one row"),
         ({"ids": np.array([1, 2])}, "ids: got 2 entries, expected 3"),
-        ({"ids": np.array([1, "a", None], dtype=object)}, "mixes Python objects"),
+        ({"ids": np.array([1, "a", None], dtype=object)}, "holds Python objects of several types"),
         ({"class_names": ["a"]}, "class_names: got 1, expected 2"),
         ({"class_names": ["a", "A"]}, "class_names: got a, A; each needs a name .* differs from the others in more than case"),
         ({"class_names": ["10", "20"]}, "class_names: got 10, 20; each needs a name that is not a number"),
@@ -240,3 +240,17 @@ def test_numbers_of_a_regression(tmp_path):
         back = one.read()
     np.testing.assert_array_equal(back.scores[0], [-2.0, 3.0, 1.5])
     np.testing.assert_array_equal(back.targets, [np.nan, 2.0, 1.0])
+
+
+@pytest.mark.parametrize("library", ["torch", "ml_dtypes"])
+def test_bfloat16_in_memory(library):
+    kind = pytest.importorskip(library).bfloat16
+    probs = np.random.default_rng(0).dirichlet(np.ones(3), (2, 9))
+    if library == "torch":
+        import torch
+
+        given, exact = [torch.tensor(one).to(kind) for one in probs], torch.tensor(probs).to(kind).float().numpy()
+    else:
+        given, exact = list(probs.astype(kind)), probs.astype(kind).astype(np.float32)
+    with open_rows(given) as rows:
+        np.testing.assert_array_equal(rows.read().probs, exact)

@@ -125,6 +125,43 @@ def test_columns_of_two_files_in_another_order_are_matched_by_name():
     np.testing.assert_array_equal(p.probs[0, :, 0], TWO["p_cat"])
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+@pytest.mark.parametrize("head", ["p_", "prob_class_", "score_c0"])
+@pytest.mark.parametrize("y", [[0, 2, 1], ["{0}0", "{0}2", "{0}1"]])
+def test_columns_that_end_in_numbers_are_in_their_order(order, head, y):
+    probs = np.eye(3)[[0, 2, 2]]
+    name = head.split("_", 1)[1]
+    labels = np.array([k.format(name) if isinstance(k, str) else k for k in y])
+    tables = [{"id": IDS, **{f"{head}{k}": probs[:, k] for k in columns}, "y": labels} for columns in ([0, 1, 2], order)]
+    with open_predictions(tables) as both:
+        p = both.read()
+    assert (p.votes.tolist(), p.labels.tolist()) == ([[0, 2, 2]] * 2, [0, 2, 1])
+
+
+@pytest.mark.parametrize("unnamed", [{"p_0": TWO["p_cat"], "p_1": TWO["p_dog"]}, {"p": np.stack([*TWO.values()][1:], 1)}])
+def test_named_columns_do_not_name_those_of_another_file(unnamed):
+    for tables in ([TWO, {"id": IDS, **unnamed}], [{"id": IDS, **unnamed}, TWO]):
+        with pytest.raises(BadInput, match=r"nothing says which class comes first in table .*pass --classes"):
+            open_predictions(tables)
+        with open_predictions(tables, classes=["cat", "dog"]) as both:
+            np.testing.assert_array_equal(*both.read().probs)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (-1, 1), (0, 1)])
+def test_labels_in_floating_point_have_the_names_of_whole_numbers(low, high):
+    table = SCORE | {"y": np.array([high, low, high], dtype=float)}
+    p, _ = read(table, classes=[str(low), str(high)])
+    assert p.labels.tolist() == [1, 0, 1]
+
+
+def test_a_score_named_after_class_0_is_not_that_of_class_1():
+    table = {"id": IDS, "p_0": SCORE["p"], "y": np.array([1, 0, 1])}
+    with pytest.raises(BadInput, match="the score 'p_0' is named after class 0; pass --positive 0"):
+        read(table, probs="p_0")
+    p, _ = read(table, probs="p_0", positive="0")
+    assert (p.probs[0, :, 1].tolist(), p.class_names, p.labels.tolist()) == (SCORE["p"].tolist(), ("1", "0"), [0, 1, 0])
+
+
 def test_columns_named_by_numbers_in_another_order():
     table = {"id": IDS, "p_0": TWO["p_cat"], "p_1": TWO["p_dog"], "y": np.array([0, 1, 0])}
     p, _ = read(table, probs=["p_1", "p_0"])

@@ -35,6 +35,30 @@ def test_vectors_of_spark(tmp_path):
     assert summary.layouts[0].startswith("3 classes in the list probability")
 
 
+@pytest.mark.parametrize(
+    "lines", [["id, p, y", "1, 0.7, 1"], ['id;p;y;"a, b, c, d, e"', '1;0.7;1;"x,y"'], ['"id"\t"p"\t"y"', '"1"\t"0.7"\t"1"']]
+)
+def test_headers(lines, tmp_path):
+    found, summary = read(text(tmp_path / "a.csv", *lines))
+    assert (found.probs[0, :, 1].tolist(), found.labels.tolist(), summary.label) == ([0.7], [1], "y")
+
+
+REFUSED = {
+    "sep=": (["sep=;", "id;p", "1;0.7"], "the first line 'sep=;' is for Excel alone; delete it"),
+    "mixed line ends": (["id,p\r", "1,0.7", "2,0.1\r"], r"lines end in different ways .*as dos2unix does"),
+    "double carriage returns": (["id,p\r\r", "1,0.7\r\r"], r"lines end in different ways"),
+    "decimal comma": (["id;p", "1;0,7", "2;0,1"], r"2 of 2 rows .* not a number .*A number is written with a point, as 1234.5"),
+    "predicted labels in floating point": (["id,pred", "1,2.0", "2,1.0"], "write predicted labels as integers or text"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case, tmp_path):
+    lines, message = REFUSED[case]
+    with pytest.raises(BadInput, match=message):
+        read(text(tmp_path / "a.csv", *lines))
+
+
 @pytest.mark.parametrize("form", ['"[0.7, 0.2, 0.1]"', "[0.7 0.2  0.1]", '" [0.7,0.2,\n 0.1] "', '"[7e-1, .2, 0.1]"'])
 def test_lists_as_text(form, tmp_path):
     found, _ = read(text(tmp_path / "a.csv", "id,probs", f"1,{form}", '2,"[0.1, 0.3, 0.6]"'))
@@ -136,11 +160,10 @@ def test_many_classes(way, tmp_path):
         else:
             duckdb.sql(f"COPY (FROM read_csv('{plain}')) TO '{path}' (FORMAT parquet)")
     found, summary = read(path, **options, logits=way == "logits")
-    order = list(range(classes))[::-1] if way == "names" else list(range(classes))
-    np.testing.assert_allclose(found.probs[0], probs[:, order], rtol=1e-12)
+    np.testing.assert_allclose(found.probs[0], probs, rtol=1e-12)
     assert summary.classes == classes
     if way != "npy":
-        assert [order[k] for k in found.labels.tolist()] == labels.tolist()
+        assert found.labels.tolist() == labels.tolist()
 
 
 def test_content_says_the_format(tmp_path, monkeypatch):

@@ -103,6 +103,10 @@ REFUSED = {
         "2 of 3 rows have another label",
     ),
     "another index": (lambda: diff(pd.Series([0.1, 0.9]), pd.Series([0.1, 0.2], index=[1, 0])), "have different indices"),
+    "another index by position": (
+        lambda: diff(*(pd.DataFrame({"p": [0.1, 0.9]}, index=index) for index in ([0, 1], [1, 0])), by_position=True),
+        "have different indices",
+    ),
     "no class in common": (lambda: diff(np.array(["a", "b"]), np.array(["c", "d"])), "different label maps"),
     "no estimator": (lambda: diff(np.array([0, 1]), np.array([0, 1]), X=np.zeros((2, 1))), "expected a fitted estimator"),
     "an array with a file": (lambda: diff("a.csv", "b.csv", label=np.array([0, 1])), "no such file"),

@@ -19,6 +19,7 @@ from traintwice._files import copy_unpacked
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import format_of
+from traintwice.predictions._objects import plain_objects
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._session import Session, check_target, identifier
 from traintwice.predictions._source import Source, Table, packs, refuse_repeated, registered
@@ -50,7 +51,6 @@ class Slices:
 class Columns:
     """Columns of equal length: for each array the names of its columns; the names of the classes, where one array has them."""
 
-    source: str
     length: int
     parts: tuple[tuple[tuple[str, ...], Slices], ...]
     class_names: tuple[str, ...] | None
@@ -83,7 +83,7 @@ class Columns:
         """The rows from start to stop."""
         found: dict[str, np.ndarray] = {}
         for names, array in self.parts:
-            rows = _plain(array.rows(start, stop), names[0], self.source)
+            rows = _plain(array.rows(start, stop))
             found |= {n: np.ascontiguousarray(rows if rows.ndim == 1 else rows[:, k]) for k, n in enumerate(names)}
         return found
 
@@ -100,7 +100,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     parts: list[tuple[tuple[str, ...], Slices]] = []
     class_names: tuple[str, ...] | None = None
     for name, given in arrays.items():
-        array = given if isinstance(given, Slices) else Slices.of(np.asarray(given))
+        array = given if isinstance(given, Slices) else Slices.of(plain_objects(np.asarray(given), name, source))
         kind, axes = array.dtype.kind, len(array.shape)
         if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
             raise BadInput(
@@ -122,7 +122,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
         same = next(name for name, length in lengths.items() if length == longest)
         told = f"{source}: array {shorter!r} has {lengths[shorter]:,} entries and {same!r} has {longest:,}"
         raise BadInput(f"{told}; expected one entry for each example in all")
-    return Columns(source, longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
+    return Columns(longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
 
 
 def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
@@ -167,13 +167,8 @@ def array_file(table: Table, path: Path, name: str) -> Source:
         return from_arrays(table, open_arrays(path, Path(members), name), name)
 
 
-def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:
+def _plain(array: np.ndarray) -> np.ndarray:
     """The array in a type that DuckDB reads without loss."""
-    if array.dtype.kind == "O":
-        kinds = sorted({type(entry).__name__ for entry in array.flat if entry is not None})
-        if kinds not in ([], ["str"]):
-            raise BadInput(f"{source}: array {name!r} mixes Python objects ({', '.join(kinds[:5])}); give it one type")
-        return array
     if array.dtype == np.float16:
         return array.astype(np.float32)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -16,15 +16,23 @@ from traintwice.types import Array
 def to_numpy(array: Array) -> np.ndarray:
     """A NumPy array of the same numbers, from any device."""
     if isinstance(array, np.ndarray):
-        return array
+        small = array.dtype.kind == "V" and array.dtype.type is not np.void  # bfloat16 and others that NumPy does not have
+        return array.astype(np.float32) if small else array
     if is_series(array):
         return np.asarray(array.to_numpy())
     try:
-        return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+        return to_numpy(np.asarray(_on_cpu(array) if hasattr(array, "detach") else array))
     except ValueError as reason:
         raise BadInput(
             f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
         ) from None
+
+
+def _on_cpu(tensor: Any) -> Any:
+    """A tensor of PyTorch that NumPy can read: bfloat16 and smaller numbers become float32, which has all their values."""
+    tensor = tensor.detach().cpu()
+    small = tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64")
+    return tensor.float() if small else tensor
 
 
 def is_series(given: Any) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._layout import Layout, Recognised
+from traintwice.predictions._layout import Layout, Recognised, names_after_prefix
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._session import Session, literal
 from traintwice.predictions._source import Source, family
+from traintwice.predictions._spellings import refuse_missing, refuse_two_spellings
 
 Names = tuple[str, ...]
 
@@ -73,6 +74,15 @@ def _stated(files: Sequence[Recognised], own: Sequence[Names | None], explicit: 
     """The names of the classes that --classes, an array of names or the columns give, and how."""
     of_files = [(*file, one) for file, one in zip(files, own, strict=True) if one]
     source, layout, first = of_files[0] if of_files else (*files[0], explicit)
+    unnamed = next((s for s, its in files if its.kind in ("columns", "list") and not (s.class_names or its.class_names)), None)
+    if layout.class_names and unnamed is not None and not explicit:
+        advice = (
+            f"nothing says which class comes first in {unnamed.name}; pass --classes with the names in the order of its columns"
+        )
+        raise BadInput(
+            f"{MAPS}{source.name} has the classes {listed(first)} by name, and {advice}",
+            without_cells=f"{MAPS}{source.name} names its classes, and {advice}",
+        )
     for other, _, one in of_files[1:]:
         if set(one) != set(first):
             advice = "; replicas must predict the same classes"
@@ -138,13 +148,19 @@ def _in_cells(
                 f"{other!r}; write the labels of all files either as names or as integers that count from 0"
             )
     _refuse_two_vocabularies(of_text, vocabularies)
+    refuse_two_spellings(of_text, vocabularies)
+    labels = {(source.name, layout.label) for source, layout in files if layout.label is not None}
+    note = refuse_missing(of_text, vocabularies, labels, votes=kind == "votes")
+    numbered = {names_after_prefix(each.packed.get(its.columns[0], its.columns)) for each, its in files}
+    if kind in ("columns", "list") and len(numbered) == 1 and set(found) <= set(next(iter(numbered))):  # class_0 … by number
+        return next(iter(numbered)), f"classes in the order of the columns {listed(layout.columns)}", files
     if kind != "votes" and (len(found) > (count or 0) or (kind != "score" and positive is None)):
         told = f"{source.name}: labels in {column!r} are text with {len(found)} distinct values"
         advice = f"for {count} classes; pass --classes with the names in the order of the classes"
         raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
     if positive is not None and len(found) == 1:
         found = (f"not {positive}" if found[0] == positive else found[0], positive)
-    return found, f"classes in {column}: {listed(found)}", _retyped(files, rest, "VARCHAR")
+    return found, f"classes in {column}: {listed(found)}{note}", _retyped(files, rest, "VARCHAR")
 
 
 def _retyped(files: Sequence[Recognised], cells: Sequence[tuple[Source, str]], kind: str) -> list[Recognised]:
@@ -195,6 +211,11 @@ def _with_positive(names: Names | None, rule: str, files: Sequence[Recognised], 
     of_columns = stated and not reading["classes"] and any(layout.class_names == names for _, layout in files)
     two = names or ("0", "1")
     if positive is None:
+        if names is None and score is not None and re.fullmatch(r".+_0", column := score[1].columns[0]):
+            told = (
+                f"{score[0].name}: the score {column!r} is named after class 0; pass --positive 0 where it is the probability of"
+            )
+            raise BadInput(f"{told} class 0, and --positive 1 where it is that of class 1")
         if votes or count != 2 or (stated and score is None):
             return Classes(names, None, rule)
         if names is not None and (of_columns or not stated):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions._session import Session, all_of, any_of, show_id
-from traintwice.predictions._source import WIDE
+from traintwice.predictions._source import WIDE, family
 from traintwice.predictions._views import View
 
 SHOWN = 5
@@ -44,6 +44,8 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
     layout, columns = view.layout, [k + suffix for k in view.predictions]
     kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], f"y{suffix}", f"w{suffix}"
     every = "every replica must predict every row; --on-missing drop leaves these rows out"
+    if view.source.untyped and any(family(view.source.columns[c]) == "text" for c in layout.columns):
+        every += ". A number is written with a point, as 1234.5"
     logits = "pass --logits if these are logits"
     emits = "find out why the model emits them, or leave those rows out of all files"
     if view.ids:
@@ -71,7 +73,7 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
         infinite = any_of(f"NOT isfinite({c})" for c in columns)
         yield Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total)
         if kind == "score":
-            advice = "pass --logits if it is a logit, --regression if it is not a probability"
+            advice = "pass --logits if it is a logit, --regression if it is not a probability; write predicted labels as integers or text"
             yield Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice)
         elif kind == "columns":
             yield Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits)

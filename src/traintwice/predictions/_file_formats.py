@@ -6,6 +6,7 @@ import csv
 import glob
 import gzip
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Sequence
@@ -99,7 +100,14 @@ def _csv(table: Table, path: Path, name: str, delimiter: str | None = None) -> S
         file.seek(-1, os.SEEK_END)
         ends = file.read(1) in (b"\n", b"\r")
     note = "" if ends else "the last line has no line break: the file may be cut short"
-    return typed_by_cells(table, replace(table.staged(relation, name, untyped=True), note=note))
+    try:
+        staged = table.staged(relation, name, untyped=True)
+    except BadInput as error:
+        if "state machine reached an invalid state" not in str(error):
+            raise
+        told = "lines end in different ways (\\n, \\r\\n, \\r\\r\\n)"
+        raise BadInput(f"{name}: {told}, or a quotation mark is not closed; write all lines with \\n, as dos2unix does") from None
+    return typed_by_cells(table, replace(staged, note=note))
 
 
 def _tsv(table: Table, path: Path, name: str) -> Source:
@@ -121,9 +129,13 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
         raise BadInput(f"{shown}: the first line is not UTF-8 text ({reason}); save it as UTF-8") from reason
     if not text.strip():
         raise BadInput(f"{shown}: the first line is blank; expected the names of the columns")
-    delimiter = delimiter or max(",;\t|", key=text.count)
+    if re.fullmatch("sep=.", text.lower()):
+        raise BadInput(
+            f"{shown}: the first line {text!r} is for Excel alone; delete it, so that the names of the columns come first"
+        )
+    delimiter = delimiter or max(",;\t|", key=re.sub('"[^"]*"', "", text).count)
     csv.field_size_limit(LONGEST_LINE)
-    names = next(csv.reader([text], delimiter=delimiter))
+    names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter))]
     try:
         _ = [float(name) for name in names]
     except ValueError:

@@ -14,6 +14,7 @@ from traintwice.predictions._checks import Examples, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
+from traintwice.predictions._objects import plain_objects
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
@@ -147,7 +148,7 @@ def _one_model(model: Any, reading: Reading) -> np.ndarray:
         if model.replicas != 1:
             raise BadInput(f"got Predictions of {model.replicas} replicas, expected one model; probs[[m]] picks one")
         return np.asarray(to_numpy(model.scores if model.has_scores else model.probs if model.has_probs else model.votes)[0])
-    array = to_numpy(model)
+    array = plain_objects(to_numpy(model), "predictions", "arrays")
     if array.ndim not in (1, 2):
         raise BadInput(f"got predictions of shape {array.shape}, expected (rows, classes) or (rows,) for one model")
     if reading["regression"]:
@@ -218,7 +219,8 @@ def needs_names(models: Sequence[Any], reading: Reading) -> bool:
     given = [model for model in models if not isinstance(model, Predictions)]
     label = reading["label"]
     given += [] if label is None or isinstance(label, str) else [label]
-    return any(to_numpy(each).dtype.kind in "UOSb" for each in given)
+    partial = len(given) > len(models) and not reading["regression"] and to_numpy(label).dtype.kind == "f"  # NaN: no label
+    return partial or any(to_numpy(each).dtype.kind in "UOSb" for each in given)
 
 
 def as_tables(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
@@ -234,7 +236,7 @@ def as_tables(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, n
         array = _one_model(model, reading)
         is_score = not isinstance(model, Predictions) and model.ndim < array.ndim
         array = array[:, 1] if is_score else array
-        tables.append({**columns, "predicted": array.astype(str) if array.dtype.kind in "OS" else array})
+        tables.append({**columns, "predicted": array})
     return tables, {**options, "probs": "predicted", "by_position": by_position}
 
 

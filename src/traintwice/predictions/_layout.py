@@ -11,7 +11,7 @@ from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._session import Session
-from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, family
+from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -218,7 +218,7 @@ def recognise(source: Source, reading: Reading) -> Layout:
         draws=reading["draws"],
         time=time if time in have else None,
         logits=logits,
-        class_names=_names_after_prefix(source.packed.get(columns[0], columns)),
+        class_names=_class_names(source.packed.get(columns[0], columns)),
     )
 
 
@@ -263,7 +263,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
         for prefix in PROBABILITIES:
             after = [c for c in free if c.lower().startswith(prefix + "_") and family(source.columns[c]) == "number"]
             if len(after) > 1:
-                return tuple(after)
+                return by_number(after)
         choices = [(c,) for c in free if c.lower() in VOTES]
     if not choices and of_logits:
         raise BadInput(
@@ -290,11 +290,16 @@ def _numbered(source: Source, prefix: str, free: Sequence[str]) -> tuple[str, ..
     return tuple(found[k] for k in sorted(found))
 
 
-def _names_after_prefix(columns: Sequence[str]) -> tuple[str, ...] | None:
-    """cat, dog of p_cat, p_dog; the columns' own names where they share no such prefix; None for the numbers from 0."""
+def names_after_prefix(columns: Sequence[str]) -> tuple[str, ...]:
+    """cat, dog of p_cat, p_dog; the columns' own names where they share no such prefix."""
     heads = {c.split("_", 1)[0] for c in columns}
     shared = len(heads) == 1 and heads.pop().lower() in (*PROBABILITIES, *LOGITS) and all("_" in c for c in columns)
-    names = tuple(c.split("_", 1)[1] if shared else c for c in columns)
+    return tuple(c.split("_", 1)[1] if shared else c for c in columns)
+
+
+def _class_names(columns: Sequence[str]) -> tuple[str, ...] | None:
+    """The names of the classes after the prefix; None where they end in the numbers from 0."""
+    names = names_after_prefix(columns)
     ends = [m for name in names if (m := re.fullmatch(r"(.*?)(\d+)", name))]
     numbered = [int(m[2]) for m in ends] == list(range(len(names))) and len({m[1] for m in ends}) == 1
     return None if numbered or len(names) < 2 else names

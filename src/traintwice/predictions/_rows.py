@@ -180,7 +180,7 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
             "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
         )
     of_rows = {name: value for name, value in wanted.items() if not isinstance(value, str | bool | int | tuple | list | None)}
-    if all(arrays) or of_rows:
+    if all(arrays) or of_rows or wanted["by_position"]:
         check_index([*models, *of_rows.values()])
         models = [to_numpy(model) if is_series(model) else model for model in models]
     banked = [model for model in models if isinstance(model, BankReplica)]

@@ -111,6 +111,17 @@ def family(type_name: str) -> Family:
     return "time" if type_name.startswith(("DATE", "TIME")) else "other"
 
 
+def by_number(columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns in the order of the numbers that they end in, where all have the same text before it; otherwise as they are.
+
+    >>> by_number(["prob_class_10", "prob_class_2"]), by_number(["p_dog", "p_cat"])
+    (('prob_class_2', 'prob_class_10'), ('p_dog', 'p_cat'))
+    """
+    ends = [m for name in columns if (m := re.fullmatch(r"(.*?)(\d+)", name))]
+    alike = len(ends) == len(columns) and len({m[1] for m in ends}) == 1
+    return tuple(sorted(columns, key=lambda name: int(ends[columns.index(name)][2]))) if alike else tuple(columns)
+
+
 def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> dict[str, tuple[str, ...]]:
     """Columns of a usual name, prefix_0 … or prefix_CLASS, that are read as one list because there are many, by prefix.
 
@@ -134,7 +145,7 @@ def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> d
         numbered = {int(m[1]): c for c in columns if (m := re.fullmatch(re.escape(prefix) + r"_([0-9]+)", c))}
         if len(numbered) == len(columns) and sorted(numbered) != list(range(len(columns))):
             continue  # a number is missing, which is reported where columns are recognised
-        packed[prefix] = tuple(numbered[k] for k in sorted(numbered)) if len(numbered) == len(columns) else tuple(columns)
+        packed[prefix] = tuple(numbered[k] for k in sorted(numbered)) if len(numbered) == len(columns) else by_number(columns)
     return packed
 
 
