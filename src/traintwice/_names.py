@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from traintwice.errors import require, unknown
+
+T = TypeVar("T")
 
 
 def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
@@ -22,11 +24,12 @@ def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
     return AttributeError(f"{owner} has no attribute {name!r}{advice}", name=name, obj=None)
 
 
-def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, str] | None = None) -> KeyError:
-    """The `KeyError` of a result that has no such measure or recipe: why the entry was left out, or similar names."""
-    return KeyError(
-        f"{name}: {left_out[name]}" if left_out and name in left_out else str(unknown(kind, name, known, listed="the result"))
-    )
+def entry(kind: str, name: str, known: Mapping[str, T], left_out: Mapping[str, str] | None = None) -> T:
+    """The measure or recipe of a result by its name; `KeyError` where it has none: why it was left out, or similar names."""
+    if name in known:
+        return known[name]
+    why = (left_out or {}).get(name)
+    raise KeyError(f"{name}: {why}" if why else str(unknown(kind, name, known, listed="the result")))
 
 
 def lazy(

@@ -6,15 +6,15 @@ from numpy.testing import assert_allclose
 
 from traintwice.compare._changed_rows import unstable
 from traintwice.compare._expressions import (
+    IS_LABELLED,
+    IS_POSITIVE,
     RowValues,
     changed,
     decided,
     distance,
     grown,
-    labelled,
     lost,
     number,
-    positive,
     predicts_positive,
     right,
     score,
@@ -63,10 +63,10 @@ def test_truth_values(case):
     ok = [known & (votes[m] == y) for m in range(4)]
     for expression, expected in (
         (changed(0, 2), votes[0] != votes[2]),
-        (labelled(), known),
+        (IS_LABELLED, known),
         (right(1), ok[1]),
         (lost(0, 1), ok[0] & ~ok[1]),
-        (positive(), known & (y == 1)),
+        (IS_POSITIVE, known & (y == 1)),
         (predicts_positive(3), votes[3] == 1),
         (changed(0, 1) & right(0), (votes[0] != votes[1]) & ok[0]),
         (right(0).differs(right(1)), ok[0] != ok[1]),

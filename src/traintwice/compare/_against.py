@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traintwice import metrics
-from traintwice._names import no_entry
+from traintwice._names import entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import Difference, compare_with_baseline, interval
 from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
@@ -72,10 +72,7 @@ class Against(Shown):
     level: float
 
     def __getitem__(self, recipe: str) -> RecipeAgainst:
-        found = {one.recipe: one for one in self.recipes}
-        if recipe not in found:
-            raise no_entry("recipe", recipe, found)
-        return found[recipe]
+        return entry("recipe", recipe, {one.recipe: one for one in self.recipes})
 
 
 @typed

@@ -42,7 +42,7 @@ from traintwice.compare._expressions import (
 from traintwice.compare._floor import floor_tallies, floors_of, noise_floor
 from traintwice.compare._inputs import DiffOptions
 from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice
-from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, wording
+from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, Wording, wording
 from traintwice.compare._slices import SliceSums, change_estimate, slices_of
 from traintwice.compare._soft_measures import (
     DISTANCES,
@@ -88,8 +88,10 @@ class DiffAccumulator:
         self.further_quality: list[Quality] = []
         self.further: list[Measured] = []
         self.infinite: dict[str, str] = {}
-        thresholds = self._if_binary("thresholds", options.thresholds)
-        top_k = self._if_binary("top_k", options.top_k)
+        thresholds, top_k = (options.thresholds, options.top_k) if self.binary else ((), ())
+        for name, given in {"thresholds": options.thresholds, "top_k": options.top_k}.items():
+            if given and not self.binary:
+                self.left_out[name] = "needs the probabilities of two classes"
         pairs, names = options.pairs, source.class_names
         olds = tuple(pairs.olds) if pairs else (0,)
         # Two classes of predicted labels have a positive class too, class 1.
@@ -186,12 +188,6 @@ class DiffAccumulator:
             bounds=self.classes is not None,
         )
 
-    def _if_binary(self, name: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
-        if wanted and not self.binary:
-            self.left_out[name] = "needs the probabilities of two classes"
-            return ()
-        return wanted
-
 
 def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
     """The result of a comparison whose rows were seen."""
@@ -212,12 +208,12 @@ def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
             bounds["lemma_1"] = 2.0 - sum(float(sums.base.value(accuracy)[0]) for accuracy in ACCURACY[:2])
     slices, few = slices_of(sums.slices, options.min_support, level, rows.class_names)
     floor_of = partial(noise_floor, level=level, margin=options.margin, identical=repeated, words=words)
-    floors = floors_of(sums.floors, options.pairs, labelled, sums.weight / sums.rows, floor_of)
+    floors = {} if options.pairs is None else floors_of(sums.floors, options.pairs, labelled, sums.weight / sums.rows, floor_of)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
     parts = {name: part.result() for name, part in sums.parts.items()}
     if parts.get("reviews") == ():
         left_out["reviews"] = "no label changed"
-    matched = _matched(sums, level, left_out)
+    matched = None if sums.matched is None else _matched(sums.matched, level, left_out)
     effective = sums.weight**2 / sums.squares if sums.squares != sums.rows and sums.squares else None
     found = Diff(
         alignment=rows.summary,
@@ -247,11 +243,11 @@ def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         outcomes=rows.outcomes,
         **parts,
     )
-    return replace(found, answers=_answers(found, options, by))
+    return replace(found, answers=_answers(found, options, words, by))
 
 
-def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -> tuple[Answer, ...]:
-    by_name, words = {m.name: m for m in d.measures}, d.words
+def _answers(d: Diff, options: DiffOptions, words: Wording, by: Mapping[str, Sequence[Slice]]) -> tuple[Answer, ...]:
+    by_name = {m.name: m for m in d.measures}
     floors = {f.name: f for f in d.floors}
     answers = [quality_answer(d.quality, d.level, options.same_within)]
     main = "regression_difference" if d.regression else "churn"
@@ -305,8 +301,8 @@ def _counted_measures(sums: DiffAccumulator, level: float) -> list[Measured]:
     return found
 
 
-def _matched(sums: DiffAccumulator, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
-    found = None if sums.matched is None else sums.matched.result(SOFT, level, left_out, one_for_all=False)
+def _matched(kept: MatchedTemperature, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
+    found = kept.result(SOFT, level, left_out, one_for_all=False)
     if found is None:
         return None
     of_measures = tuple(measured(m.definition, found.estimates[m.__name__]) for m in SOFT)

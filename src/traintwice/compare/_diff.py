@@ -111,7 +111,7 @@ def diff(
     """
     opened = opened_for(floor, ledger, last, other_rows)
     of_ledger = isinstance(floor, str) and floor == "ledger"
-    models = [[one_item(old, "old")], [one_item(new, "new")], [] if of_ledger else _several(floor), _several(new_floor)]
+    models = [[one_item(old, "old")], [one_item(new, "new")], [] if of_ledger else items_of(floor), items_of(new_floor)]
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
@@ -211,10 +211,6 @@ def _check(
         )
     if min_support < 1 or listed < 0:
         raise BadInput(f"min_support, listed: got {min_support} and {listed}, expected at least 1 and at least 0")
-
-
-def _several(given: Any) -> list[Any]:
-    return [] if isinstance(given, list | tuple) and not given else items_of(given)
 
 
 def usual_changes(ledger: Ledger, predictions: str) -> tuple[list[Launch], list[str]]:

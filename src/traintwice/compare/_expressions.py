@@ -86,9 +86,8 @@ def changed(a: int, b: int) -> Expression:
     return _vote(a).differs(_vote(b))
 
 
-def labelled() -> Expression:
-    """Whether the row has a label."""
-    return Expression("(y IS NOT NULL)", lambda rows: np.full(rows.block.examples, rows.block.has_labels))
+IS_LABELLED = Expression("(y IS NOT NULL)", lambda rows: np.full(rows.block.examples, rows.block.has_labels))
+"""Whether the row has a label."""
 
 
 def right(m: int) -> Expression:
@@ -105,9 +104,8 @@ def lost(a: int, b: int) -> Expression:
     return Expression(f"({right(a).sql} AND NOT {right(b).sql})", lambda rows: _if_labelled(rows, compute))
 
 
-def positive() -> Expression:
-    """Whether the label is class 1."""
-    return Expression("coalesce(y = 1, false)", lambda rows: _if_labelled(rows, lambda b: b.labels == 1))
+IS_POSITIVE = Expression("coalesce(y = 1, false)", lambda rows: _if_labelled(rows, lambda b: b.labels == 1))
+"""Whether the label is class 1."""
 
 
 def predicts_positive(m: int) -> Expression:
@@ -205,17 +203,17 @@ def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expressi
     """Quantities counted for two models; see the kinds of rows in docs/concepts/definitions.md, "Measures"."""
     found = {
         "changed": changed(0, 1),
-        "labelled": labelled(),
-        "changed_labelled": changed(0, 1) & labelled(),
+        "labelled": IS_LABELLED,
+        "changed_labelled": changed(0, 1) & IS_LABELLED,
         "lost": lost(0, 1),
         "won": lost(1, 0),
     }
     if not graded:
         found |= {"right_0": right(0), "right_1": right(1)}
     if binary:
-        found |= {"positive": positive(), "hit_0": positive() & right(0), "hit_1": positive() & right(1)}
-        found |= {"hit_lost": positive() & lost(0, 1), "hit_won": positive() & lost(1, 0)}
-        found |= {f"said_{m}": predicts_positive(m) & labelled() for m in (0, 1)}
+        found |= {"positive": IS_POSITIVE, "hit_0": IS_POSITIVE & right(0), "hit_1": IS_POSITIVE & right(1)}
+        found |= {"hit_lost": IS_POSITIVE & lost(0, 1), "hit_won": IS_POSITIVE & lost(1, 0)}
+        found |= {f"said_{m}": predicts_positive(m) & IS_LABELLED for m in (0, 1)}
     return found
 
 

@@ -267,7 +267,7 @@ def floor_tallies(pairs: Pairs, *, regression: bool, thresholds: Sequence[float]
 
 
 def floors_of(
-    tallies: Mapping[str, Tally], pairs: Pairs | None, labelled: float, scale: float, floor_of: Callable[..., NoiseFloor]
+    tallies: Mapping[str, Tally], pairs: Pairs, labelled: float, scale: float, floor_of: Callable[..., NoiseFloor]
 ) -> dict[str, NoiseFloor]:
     """The floors by name, from `floor_tallies`; ``labelled`` is the weight of rows with a label, ``scale`` of one row."""
     found = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
-from traintwice._names import no_entry
+from traintwice._names import entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import few_clusters, summed_estimate, whole_estimate
 from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
@@ -108,9 +108,7 @@ class Measures(Mapping[str, Estimate], Shown):
     few_clusters: str | None = None
 
     def __getitem__(self, name: str) -> Estimate:
-        if name not in self.estimates:
-            raise no_entry("measure", name, self.estimates)
-        return self.estimates[name]
+        return entry("measure", name, self.estimates)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.estimates)

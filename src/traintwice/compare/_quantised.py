@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from traintwice._names import no_entry
+from traintwice._names import entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval
 from traintwice.compare._inputs import check_level
@@ -71,10 +71,7 @@ class TokenDiff(Shown):
 
     def __getitem__(self, name: str) -> TokenMeasure:
         """A measure by its name."""
-        found = {measure.name: measure for measure in self.measures}
-        if name not in found:
-            raise no_entry("measure", name, found)
-        return found[name]
+        return entry("measure", name, {measure.name: measure for measure in self.measures})
 
 
 @typed

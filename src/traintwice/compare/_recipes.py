@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from traintwice._formatting import points
-from traintwice._names import no_entry
+from traintwice._names import entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import Difference, gap, interval
 from traintwice.compare._inputs import check_level, distinct
@@ -78,10 +78,7 @@ class RecipeComparison(Shown):
 
     def __getitem__(self, name: str) -> RecipeMeasure:
         """A measure by its name."""
-        found = {measure.name: measure for measure in self.measures}
-        if name not in found:
-            raise no_entry("measure", name, found, self.left_out)
-        return found[name]
+        return entry("measure", name, {measure.name: measure for measure in self.measures}, self.left_out)
 
 
 @typed

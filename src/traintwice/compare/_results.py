@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from traintwice._names import no_entry
+from traintwice._names import entry
 from traintwice.compare._parts import (
     Answer,
     Band,
@@ -287,9 +287,7 @@ class Diff(Drawn):
     def __getitem__(self, name: str) -> Estimate:
         """The estimate of a measure by its name; for a measure of quality the change, new minus old."""
         found = {q.name: q.change for q in self.quality} | {m.name: m.estimate for m in self.measures}
-        if name not in found:
-            raise no_entry("measure", name, found, self.left_out)
-        return found[name]
+        return entry("measure", name, found, self.left_out)
 
 
 def worst(answers: tuple[Answer, ...]) -> Answer:

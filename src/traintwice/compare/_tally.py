@@ -35,7 +35,7 @@ class Tally:
         truths = [q.is_truth for q in self.quantities.values()]
         self._countable = 0 < len(truths) <= MOST_BITS and all(truths)
         self._cells = np.zeros(0, dtype=np.int64)
-        self._patterns = PatternCounts(len(truths))
+        self._patterns = PatternCounts(len(truths)) if clustered and self._countable else None
 
     def add(self, rows: RowValues, *, groups: np.ndarray | None = None) -> None:
         """Add rows, with the number of each row's group. Either all rows have weights, or none has."""
@@ -45,7 +45,7 @@ class Tally:
             codes = np.zeros(len(values[0]), dtype=np.int32)  # bit i is value i
             for i, value in enumerate(values):
                 codes |= value.astype(np.int32) << i
-            if self.clustered:
+            if self._patterns is not None:
                 self._patterns.add(codes, groups, clusters)
                 return
             size = (1 if groups is None else int(groups.max(initial=0)) + 1) << len(values)
@@ -75,7 +75,7 @@ class Tally:
     @property
     def moments(self) -> Moments:
         """The sums of all rows added."""
-        if self._patterns.changed:
+        if self._patterns is not None and self._patterns.changed:
             self._moments = Moments(self._moments.quantities, clustered=True, centred=False)
             for group, rows, units, linear, second in self._patterns.sums():
                 self._moments.add_sums(group, rows, units, linear, second, rows)

@@ -255,7 +255,9 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
         sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
         for path in sorted(columns):
             sources = [with_path(session, source, path) for source in sources]
-        named, files = agreed_classes(session, recognise_all(session, filled(sources, wanted), wanted), wanted)
+        if any(source.fill is not None for source in sources):
+            sources = filled(sources, wanted)
+        named, files = agreed_classes(session, recognise_all(session, sources, wanted), wanted)
         views, period = make_views(session, files, named.names, wanted)
         if wanted["on_missing"] == "drop" and not wanted["by_position"]:
             views = [without_unanswered(session, view) for view in views]

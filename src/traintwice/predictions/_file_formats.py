@@ -28,6 +28,8 @@ OLD_LINE_ENDS = r", new_line = '\r'"
 """Option of DuckDB for lines that end in a carriage return alone."""
 MISSING = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
 """How R, Excel, pandas and databases write a missing number."""
+PRESENT = f"{{}} NOT IN ({', '.join(map(literal, MISSING))})"
+"""Whether a cell does not say that a number is missing."""
 LIST = r"\s*\[[^\[\]]*\]\s*"
 """A list of numbers as text: "[0.1, 0.9]" of JSON and Python, "[0.1 0.9]" of NumPy."""
 
@@ -172,20 +174,18 @@ def typed_by_cells(table: Table, source: Source) -> Source:
                 entries = rf"TRY_CAST(string_split_regex(trim({cell}, E'[] \t\r\n'), '[,\s]+') AS DOUBLE[])"
                 changes.append(f"{cell} TYPE DOUBLE[] USING {entries}")
             elif missing and number:
-                changes.append(f"{cell} TYPE VARCHAR USING CASE WHEN {_present(cell)} THEN {cell} END")
+                changes.append(f"{cell} TYPE VARCHAR USING CASE WHEN {PRESENT.format(cell)} THEN {cell} END")
     for change in changes:
         session.rows(f"ALTER TABLE {table.name} ALTER {change}", doing=doing)
     return replace(source, untyped=True, columns={**source.columns, **types})
 
 
-def _present(cell: str) -> str:
-    return f"{cell} NOT IN ({', '.join(map(literal, MISSING))})"
-
-
 def _tests(cell: str) -> Sequence[str]:
-    present = f"FILTER ({_present(cell)})"
+    """What is asked of all cells of a column."""
+    is_present = PRESENT.format(cell)
+    present = f"FILTER ({is_present})"
     return (
-        f"bool_or(NOT ({_present(cell)}))",
+        f"bool_or(NOT ({is_present}))",
         f"bool_and(regexp_full_match({cell}, '-?(0|[1-9][0-9]{{0,37}})')) {present}",
         f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) {present}",
         f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) {present}",

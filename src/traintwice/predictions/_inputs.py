@@ -73,7 +73,10 @@ def expand(inputs: Any) -> list[Any]:
     every directory that a glob matches, is one replica. Several matches come in numeric order.
     """
     items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
-    found = [part for item in items for part in (_replicas(_named(item)) if isinstance(item, str | Path) else [item])]
+    found: list[Any] = []
+    for item in items:
+        named = _named(item) if isinstance(item, str | Path) else item
+        found += _replicas(named) if isinstance(named, str) else [named]
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
     places = [p for item in found for p in (item.files if isinstance(item, Shards) else (item,)) if isinstance(p, Place)]
@@ -86,6 +89,8 @@ def expand(inputs: Any) -> list[Any]:
 def one_model(given: str | Path) -> Place | Shards:
     """The file or table of one model; the files of a folder, a glob or a tree with folders named ``key=value`` are its shards."""
     text = _named(given)
+    if isinstance(text, Path):
+        return text
     if text.startswith(BANK):
         banked = replicas_in_bank(text)
         if len(banked) > 1:
@@ -147,14 +152,16 @@ def replicas_of(given: Any) -> list[Any]:
     return list(to_numpy(whole))
 
 
-def _named(given: str | Path) -> str:
-    """A path or address as text; an empty one is refused, because it would mean the current directory."""
+def _named(given: str | Path) -> str | Path:
+    """The path of a file of rows that is there; other names as text. An empty one, which would mean this directory, is refused."""
     if isinstance(given, str) and not given.strip():
         raise BadInput(f"{given!r} is not a path")
     if isinstance(given, Path) and re.match(r"[a-z][a-z0-9]+:/[^/]", str(given)):
         raise BadInput(f"{given}: pathlib makes one slash of the two in an address; pass it as text")
     check_name(given)
-    return str(given)
+    text, path = str(given), Path(given)
+    elsewhere = "://" in text or text.startswith(BANK) or text.endswith(".json")  # an address, a bank, the metadata of a table
+    return path if not elsewhere and path.is_file() and path.stat().st_size else text
 
 
 def _table(text: str) -> LakeTable | DatabaseTable | None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions._faults import Fault, check_contents, conflict, duplicates, faults, shared_columns, unmatched_in
+from traintwice.predictions._faults import check_contents, conflict, duplicates, faults, shared_columns, unmatched_in
 from traintwice.predictions._session import Session, all_of, any_of
 from traintwice.predictions._source import WIDE
 from traintwice.predictions._views import View
@@ -66,6 +66,8 @@ class Passes:
         self.keys: Collection[str] = ()
         """The keys of the table of cells that is stored."""
         self._unchecked = list(unchecked)
+        self._faults = [fault for m, view in enumerate(views) if view in self._unchecked for fault in faults(view, f"_{m}")]
+        """What the rows of files that are not yet checked may not hold."""
 
     def relation(self, source: str | None = None) -> str:
         """A SELECT of the aligned rows: i0 …, y, w, g0 …, o0 …, c, t, and for file m p{m}_{k} (or p{m}) and v{m}, x{m} or h{m}.
@@ -107,10 +109,6 @@ class Passes:
             self.session.rows(f"CREATE TABLE {STAGED} AS SELECT *{exclude} FROM {columns}", doing="joining the files by id")
             self.staged = True
 
-    def _checks(self) -> list[Fault]:
-        """What the rows of the files that are not yet checked may not hold."""
-        return [fault for m, view in enumerate(self.views) if view in self._unchecked for fault in faults(view, f"_{m}")]
-
     def _troubles(self) -> list[str]:
         """Conditions on rows on which files disagree, or whose cells must be looked at again."""
         found = []
@@ -119,9 +117,8 @@ class Passes:
                 of_files = [f"{name}_{m}" for m in files]
                 ends = of_files if len(files) == 2 else [f"{end}({', '.join(of_files)})" for end in ("least", "greatest")]
                 found.append(" <> ".join(ends))
-        checks = self._checks()
-        found += [fault.condition for fault in checks if not fault.sum and not fault.once]
-        return [*found, *dict.fromkeys(fault.once for fault in checks if fault.once)]
+        found += [fault.condition for fault in self._faults if not fault.sum and not fault.once]
+        return [*found, *dict.fromkeys(fault.once for fault in self._faults if fault.once)]
 
     def _pass(
         self,
@@ -149,13 +146,13 @@ class Passes:
         for step in steps:
             columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
             whole = [f"SELECT *, {columns} FROM ({rows})" for rows in whole]
-        overflow = any_of(f"NOT isfinite(sum({fault.sum}))" for fault in self._checks() if fault.sum)
+        overflow = any_of(f"NOT isfinite(sum({fault.sum}))" for fault in self._faults if fault.sum)
         weighted = [m for m, view in enumerate(self.views) if view in self._unchecked and view.layout.weight]
         weights = {f"_weight{m}": f"coalesce(sum(w_{m}), 0)" for m in weighted}
         own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(troubles))}
         own |= {"_overflow": f"CAST(coalesce({overflow}, false) AS BIGINT)"} | weights
         own |= {"_falls": _count("again")} if rising else {}
-        sums = self._sums_in_sql(whole[0], wanted)
+        sums = self._sums_in_sql(whole[0], wanted) if wanted else {}
         columns = ", ".join(f"{sql} AS {name}" for name, sql in (*keys.items(), *own.items(), *sums.items()))
         queries = [f"SELECT {columns} FROM ({rows}) GROUP BY ALL" for rows in whole]
         made, doing = f"CREATE OR REPLACE TABLE {CELLS} AS", "reading the predictions"
@@ -173,8 +170,6 @@ class Passes:
 
     def _sums_in_sql(self, inner: str, wanted: Mapping[str, str]) -> dict[str, str]:
         """Expressions as sums over a query in float64; truth is counted, which is faster than a sum of ones."""
-        if not wanted:
-            return {}
         columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(wanted.values()))
         described = self.session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
         found = {}
@@ -191,6 +186,7 @@ class Passes:
     def _check_cells(self) -> None:
         while self._unchecked:
             check_contents(self.session, self._unchecked.pop(0))
+        self._faults = []
 
 
 class Matcher(Passes):
@@ -291,7 +287,7 @@ class Matcher(Passes):
         if found["_trouble"]:
             self._check_cells()  # whether a label is a class is checked on the label that files agree on
             raise conflict(self.session, self.views, int(found["rows"]))
-        rows, self._unchecked = int(found["rows"]), []
+        rows, self._unchecked, self._faults = int(found["rows"]), [], []
         dropped = (count + view.unanswered - rows for count, view in zip(self.rows, self.views, strict=True))
         self.alignment = Alignment(order, rows, int(found["_labelled"]), tuple(dropped))
 

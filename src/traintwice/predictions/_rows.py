@@ -126,9 +126,10 @@ class Rows:
         for block in blocks:
             done += block.examples
             report(done, rows)
-            keep = self._keep(block.ids)
-            if keep is None or keep.any():
-                yield block if keep is None else block.where(keep)
+            if not self.waive:
+                yield block
+            elif (keep := self._keep(block.ids)).any():
+                yield block.where(keep)
 
     def items(self) -> Iterator[DrawBlock]:
         """Blocks of items, with how often each model drew each class; see `AlignedPredictions.items`."""
@@ -137,8 +138,7 @@ class Rows:
             raise BadInput("these rows are not draws; pass draws= and id= where a model answered an item several times")
         self.waived = 0
         for block in blocks:
-            keep = self._keep(block.ids)
-            yield block if keep is None else block.where(keep)
+            yield block.where(self._keep(block.ids)) if self.waive else block
 
     def read(self) -> Predictions:
         """All rows in memory; where only some have a label, ``labelled`` is a mask of them."""
@@ -147,10 +147,8 @@ class Rows:
             raise BadInput("no rows are left")
         return Predictions.joined(parts)
 
-    def _keep(self, ids: Any) -> np.ndarray | None:
-        """A mask of the rows that count; None where all do."""
-        if not self.waive:
-            return None
+    def _keep(self, ids: Any) -> np.ndarray:
+        """A mask of the rows that are not waived."""
         if ids is None:
             raise BadInput("rows can only be waived by their ids, and these have none; pass --id")
         keep = np.array([str(i) not in self.waive for i in to_numpy(ids).tolist()], dtype=bool)

@@ -183,8 +183,6 @@ def _of_shards(table: Table, shards: Shards) -> Source:
 
 def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:
     """The sources with the rows of the columns that are needed; see `Source.fill`."""
-    if all(source.fill is None for source in sources):
-        return list(sources)
     layouts = [recognise(source, reading) for source in sources]
     check_options(sources, reading)
     found = []
