@@ -134,12 +134,12 @@ def diff(
         by_slice=distinct(by_slice),
         pairs=Pairs(len(models[2]), len(models[3])) if models[2] else None,
     )
+    every = [model for group in models for model in group]
     if rows_file is not None:
         rows_file = check_rows_file(rows_file)
-        refuse_overwriting({"rows_file": rows_file}, [model for group in models for model in group])
+        refuse_overwriting({"rows_file": rows_file}, every)
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
-    every = [model for group in models for model in group]
     if no_rows:
         reading.pop("show", None)
     with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:

@@ -75,8 +75,8 @@ def expand(inputs: Any) -> list[Any]:
     items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
     found: list[Any] = []
     for item in items:
-        named = _named(item) if isinstance(item, str | Path) else item
-        found += _replicas(named) if isinstance(named, str) else [named]
+        text, known = _named(item) if isinstance(item, str | Path) else ("", [item])
+        found += _replicas(text) if known is None else known
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
     places = [p for item in found for p in (item.files if isinstance(item, Shards) else (item,)) if isinstance(p, Place)]
@@ -88,18 +88,11 @@ def expand(inputs: Any) -> list[Any]:
 
 def one_model(given: str | Path) -> Place | Shards:
     """The file or table of one model; the files of a folder, a glob or a tree with folders named ``key=value`` are its shards."""
-    text = _named(given)
-    if isinstance(text, Path):
-        return text
-    if text.startswith(BANK):
-        banked = replicas_in_bank(text)
-        if len(banked) > 1:
-            raise BadInput(f"{text}: names {len(banked)} replicas, expected one model; add its number, such as {text}/0")
-        return banked[0]
-    if (table := _table(text)) is not None:
-        return table
-    if not is_address(text) and Path(text).is_dir() and is_log(text):
-        return Path(text)
+    text, known = _named(given)
+    if known is not None:
+        if len(known) > 1:
+            raise BadInput(f"{text}: names {len(known)} replicas, expected one model; add its number, such as {text}/0")
+        return known[0]
     found = _places(text)
     if found is None:
         return _file(text)
@@ -152,16 +145,22 @@ def replicas_of(given: Any) -> list[Any]:
     return list(to_numpy(whole))
 
 
-def _named(given: str | Path) -> str | Path:
-    """The path of a file of rows that is there; other names as text. An empty one, which would mean this directory, is refused."""
+def _named(given: str | Path) -> tuple[str, list[Place] | None]:
+    """A path or address as text, and what it names alone: a file, a table, a log, the replicas of a bank; None: see `_places`."""
     if isinstance(given, str) and not given.strip():
-        raise BadInput(f"{given!r} is not a path")
+        raise BadInput(f"{given!r} is not a path")  # an empty one would mean the current directory
     if isinstance(given, Path) and re.match(r"[a-z][a-z0-9]+:/[^/]", str(given)):
         raise BadInput(f"{given}: pathlib makes one slash of the two in an address; pass it as text")
     check_name(given)
     text, path = str(given), Path(given)
-    elsewhere = "://" in text or text.startswith(BANK) or text.endswith(".json")  # an address, a bank, the metadata of a table
-    return path if not elsewhere and path.is_file() and path.stat().st_size else text
+    if text.startswith(BANK):
+        return text, list(replicas_in_bank(text))
+    if "://" not in text and not text.endswith(".json") and path.is_file() and path.stat().st_size:
+        return text, [path]
+    if (table := _table(text)) is not None:
+        return text, [table]
+    is_log_folder = not is_address(text) and path.is_dir() and is_log(text)
+    return text, [path] if text == "-" or is_log_folder else None
 
 
 def _table(text: str) -> LakeTable | DatabaseTable | None:
@@ -178,17 +177,11 @@ def _identity(place: Place) -> Place:
 
 def _replicas(text: str) -> list[Place | Shards]:
     """The replicas that a name means."""
-    if text.startswith(BANK):
-        return list(replicas_in_bank(text))
-    if (table := _table(text)) is not None:
-        return [table]
-    found = None if text == "-" else _places(text)
+    found = _places(text)
     if found is None:
         return [_file(text)]
     if found[0][0] != text:
         return [one_model(name) for name, _ in sorted(found, key=lambda place: numeric_order(place[0]))]
-    if not is_address(text) and is_log(text):
-        return [Path(text)]
     files, folders = _entries(text)
     if any(file.name == "_SUCCESS" for file in files) or any(map(PARTITION.fullmatch, folders)):
         return [_shards(text, _tree(text))]
@@ -274,8 +267,6 @@ def _file(given: str | File) -> File:
     if isinstance(given, RemoteFile) or is_address(str(given)):
         return given if isinstance(given, RemoteFile) else RemoteFile(str(given))
     text, path = str(given), Path(given)
-    if text == "-":
-        return path
     if not path.exists():
         table, mark, version = text.rpartition("@")
         if mark and Path(table).exists():
