@@ -43,7 +43,7 @@ REASONS = {
         "recipe",
         "low",
     ): "Few replicas contain the extreme one too rarely; then the measure and its standard error are both too small.",
-    ("recipe", "above"): "As for low coverage: the churn of replicas is skewed, and few replicas show too little of it.",
+    ("recipe", "above"): "The churn of replicas is skewed, and few replicas show too little of it.",
     (
         "two models",
         "high",
@@ -52,7 +52,7 @@ REASONS = {
         "two models",
         "low",
     ): "A handful of rows carries the measure: with one or two changed rows in 1,000, most samples hold too few of them.",
-    ("two models", "above"): "As for low coverage: most samples hold too few of the rows that carry the measure.",
+    ("two models", "above"): "Most samples hold too few of the rows that carry the measure.",
     ("difference", "high"): "Three replicas do not show how skewed the churn of replicas is.",
     (
         "noise floor",
