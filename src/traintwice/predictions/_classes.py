@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
@@ -12,14 +14,17 @@ from traintwice.predictions._layout import Layout, Recognised, names_after_prefi
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._session import Session, literal
 from traintwice.predictions._source import Source, family
-from traintwice.predictions._spellings import refuse_missing, refuse_two_spellings
 
 Names = tuple[str, ...]
+Cells = Sequence[tuple[Source, str]]
+"""Columns of files."""
 
 MOST_CLASSES = 65_535
 """A column of labels has at most this many distinct values."""
 TRUTH = ("False", "True")
 MAPS = "different label maps: "
+MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "\\n", "-", "--", "?", "."))
+"""How programs write a missing cell, in small letters."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +153,9 @@ def _in_cells(
                 f"{other!r}; write the labels of all files either as names or as integers that count from 0"
             )
     _refuse_two_vocabularies(of_text, vocabularies)
-    refuse_two_spellings(of_text, vocabularies)
+    _refuse_two_spellings(of_text, vocabularies)
     labels = {(source.name, layout.label) for source, layout in files if layout.label is not None}
-    note = refuse_missing(of_text, vocabularies, labels, votes=kind == "votes")
+    note = _refuse_missing(of_text, vocabularies, labels, votes=kind == "votes")
     numbered = {names_after_prefix(each.packed.get(its.columns[0], its.columns)) for each, its in files}
     if kind in ("columns", "list") and len(numbered) == 1 and set(found) <= set(next(iter(numbered))):  # class_0 … by number
         return next(iter(numbered)), f"classes in the order of the columns {listed(layout.columns)}", files
@@ -163,13 +168,13 @@ def _in_cells(
     return found, f"classes in {column}: {listed(found)}{note}", _retyped(files, rest, "VARCHAR")
 
 
-def _retyped(files: Sequence[Recognised], cells: Sequence[tuple[Source, str]], kind: str) -> list[Recognised]:
+def _retyped(files: Sequence[Recognised], cells: Cells, kind: str) -> list[Recognised]:
     """The files with some columns of another type."""
     named = {(each.name, column) for each, column in cells}
     return [(replace(s, columns={c: kind if (s.name, c) in named else t for c, t in s.columns.items()}), of) for s, of in files]
 
 
-def _vocabularies(session: Session, cells: Sequence[tuple[Source, str]]) -> list[set[str]]:
+def _vocabularies(session: Session, cells: Cells) -> list[set[str]]:
     """The distinct texts of each column."""
     parts = [
         f"SELECT {n} AS n, CAST({source.cell(column)} AS VARCHAR) AS name FROM {source.relation}"
@@ -187,7 +192,7 @@ def _vocabularies(session: Session, cells: Sequence[tuple[Source, str]]) -> list
     return found
 
 
-def _refuse_two_vocabularies(cells: Sequence[tuple[Source, str]], vocabularies: Sequence[set[str]]) -> None:
+def _refuse_two_vocabularies(cells: Cells, vocabularies: Sequence[set[str]]) -> None:
     """Raise `BadInput` where two columns share no class, not even by way of a third column."""
     filled = [n for n, words in enumerate(vocabularies) if words]
     reached, waiting = set(vocabularies[filled[0]]), filled[1:]
@@ -202,6 +207,53 @@ def _refuse_two_vocabularies(cells: Sequence[tuple[Source, str]], vocabularies: 
             f"{MAPS}{a.name} has {one} in {b!r} and {c.name} has {two} in {d!r}; {advice}",
             without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r}: {advice}",
         )
+
+
+def _refuse_two_spellings(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
+    """Raise `BadInput` where two classes differ only in capitals, spaces or Unicode form, and no column has both of them."""
+    spellings: dict[str, dict[str, set[int]]] = {}
+    for n, words in enumerate(vocabularies):
+        for word in words:
+            plain = " ".join(unicodedata.normalize("NFKC", word).casefold().split())
+            spellings.setdefault(plain, {}).setdefault(word, set()).add(n)
+    for ways in spellings.values():
+        for one, other in combinations(sorted(ways), 2):
+            if not ways[one] & ways[other]:
+                (a, b), (c, d) = (cells[min(ways[word])] for word in (one, other))
+                words = [repr(word) if word.isascii() else ascii(word) for word in (one, other)]
+                advice = (
+                    "they differ only in capitals, spaces or Unicode form. Write the labels of all files alike, or pass --classes "
+                    "with the names of all classes"
+                )
+                raise BadInput(
+                    f"{MAPS}{a.name} has {words[0]} in {b!r} and {c.name} has {words[1]} in {d!r}; {advice}",
+                    without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r} have alike classes; {advice}",
+                )
+
+
+def _refuse_missing(
+    cells: Cells, vocabularies: Sequence[Collection[str]], labels: Collection[tuple[str, str]], *, votes: bool
+) -> str:
+    """Raise `BadInput` where text of a missing cell is in labels or in predictions alone.
+
+    Args:
+        labels: the names of files and their columns that hold true labels; the other cells are predictions.
+        votes: predictions are labels too.
+    Returns:
+        A sentence on such text that is taken for a class; empty where there is none.
+    """
+    texts = {word for words in vocabularies for word in words if word.strip().lower() in MISSING}
+    for word in sorted(texts):
+        having = [cell for cell, words in zip(cells, vocabularies, strict=True) if word in words]
+        in_labels = [(source.name, column) in labels for source, column in having]
+        if (labels and len(set(in_labels)) == 1) or not votes:
+            (source, column), others = having[0], "no file predicts it" if in_labels[0] else "no label is that"
+            told = f"looks like a missing cell{f': {others}' if votes else ''}. Leave missing cells empty, or pass --classes with the names"
+            raise BadInput(
+                f"{source.name}: {word!r} in {column!r} {told} of all classes",
+                without_cells=f"{source.name}: a label in {column!r} {told} of all classes",
+            )
+    return f"; {', '.join(map(repr, sorted(texts)))} counted as a class" if texts else ""
 
 
 def _with_positive(names: Names | None, rule: str, files: Sequence[Recognised], reading: Reading, *, stated: bool) -> Classes:

@@ -10,11 +10,10 @@ import numpy as np
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import Examples, to_numpy
+from traintwice.predictions._checks import Examples, plain_objects, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
-from traintwice.predictions._objects import plain_objects
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
