@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare._answers import floor_answer, quality_answer, slices_answer
-from traintwice.compare._changed_rows import plain_id
+from traintwice.compare._changed_rows import name_of, plain_id
 from traintwice.compare._estimates import interval, p_of_no_change
 from traintwice.compare._expressions import ACCURACY, ONE, Form, Ratio
 from traintwice.compare._floor import judged
@@ -203,9 +203,7 @@ def _row(block: DrawBlock, n: int, seen: int, values: Sequence[np.ndarray], rows
     of: dict[str, Any] = dict(zip(QUANTITIES, values, strict=True))
     many = [int(c[n].sum()) for c in block.counts]
     old, new = (f"{round(of[f'right_{m}'][n] * many[m])} of {many[m]} right" for m in (0, 1))
-    names = rows.class_names
     label = int(block.labels[n])
     further = {name: None if values[n] is None else str(values[n]) for name, values in block.shown.items()}
-    shown = None if label < 0 else names[label] if names is not None else str(label)
-    id_of = plain_id(block.ids[n])
-    return ChangedRow(id_of, seen + n, old, new, None, None, shown, float(of["cross"][n]), None, further)
+    shown, far = None if label < 0 else name_of(label, rows.class_names), float(of["cross"][n])
+    return ChangedRow(plain_id(block.ids[n]), seen + n, old, new, None, None, shown, far, None, further)

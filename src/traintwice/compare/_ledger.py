@@ -21,6 +21,7 @@ from traintwice._versions import made_by, versions
 from traintwice.compare._results import Diff
 from traintwice.compare._shown import Shown, fields_of
 from traintwice.errors import BadInput, StoreError
+from traintwice.predictions._bank import digest_of
 from traintwice.predictions._checks import to_numpy
 from traintwice.predictions._inputs import one_model
 from traintwice.predictions._predictions import Predictions
@@ -104,7 +105,7 @@ class Ledger:
 
     def begin(self, rows: Rows, models: Sequence[Any]) -> None:
         """Take the digests of the models and the rows of a comparison."""
-        self.models = tuple(Model(n, digest_of(m)) for n, m in zip(rows.summary.files, models, strict=False))
+        self.models = tuple(Model(n, digest_of_model(m)) for n, m in zip(rows.summary.files, models, strict=False))
         self.ids = digest_of_rows(rows)
 
     def append(self, diff: Diff, outcome: str | None = None, checks: tuple[Check, ...] = ()) -> None:
@@ -273,7 +274,7 @@ def digest_of_rows(rows: Rows) -> str | None:
     return None if known is None else f"labels {_of_array(to_numpy(known))}"
 
 
-def digest_of(model: Any) -> str | None:
+def digest_of_model(model: Any) -> str | None:
     """SHA-256 of the content of a model's file or files, or of its arrays; None for what cannot be read twice."""
     if isinstance(model, str | Path) and str(model) == "-":
         return None
@@ -284,10 +285,7 @@ def digest_of(model: Any) -> str | None:
     else:
         files = (model,) if isinstance(model, Path) else getattr(model, "files", ())
     if isinstance(files, Sequence) and files:
-        digests = []
-        for path in files:
-            with Path(path).open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        digests = [digest_of(Path(path)) for path in files]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     if isinstance(model, Predictions):
         given = model.targets if model.has_scores else model.probs if model.has_probs else model.votes

@@ -13,10 +13,9 @@ from traintwice._typed import typed
 from traintwice.compare._estimates import few_clusters, summed_estimate, whole_estimate
 from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
-from traintwice.compare._soft_measures import DISTANCES_OF_NUMBERS, Matched, MatchedTemperature
+from traintwice.compare._soft_measures import DISTANCES_OF_NUMBERS, Matched, MatchedTemperature, chance_of
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics import Accumulator, Metric
-from traintwice.metrics._calibration import CalibrationError
 from traintwice.metrics._definition import Definition
 from traintwice.metrics._identical import IdenticalReplicas
 from traintwice.metrics._means import weights_of
@@ -254,7 +253,7 @@ def _measure(
         left_out=left_out,
         infinite=infinite,
         effective_rows=weight**2 / squares if squares else None,
-        calibration=_calibration(streaming.get("calibration_error")),
+        calibration=chance_of(streaming.get("calibration_error")),
         identical=tuple(tuple(names[m] for m in group) for group in identical.result()),
         multiplicity=None,
         kept=None,
@@ -271,12 +270,6 @@ def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> Non
         for accumulator in accumulators:
             accumulator.add(together)
         votes.clear()
-
-
-def _calibration(of: Accumulator | None) -> tuple[float, float] | None:
-    if of is None or not of.examples or not isinstance(of.definition, CalibrationError):
-        return None
-    return of.definition.chance(of.sums, of.weight)
 
 
 def _multiplicity(whole: Predictions, served: Predictions | None) -> Multiplicity:

@@ -103,12 +103,10 @@ class PairMeasures:
     def calibration(self) -> tuple[Calibration, ...]:
         """Calibration errors of both models next to what chance alone shows; empty without labels or probabilities."""
         both = self._quality.get("calibration_error")
-        if both is None or not both.first.examples:
-            return ()
         found = []
-        for model, of in (("old", both.first), ("new", both.second)):
-            if isinstance(of.definition, CalibrationError):
-                found.append(Calibration(model, of.compute().value, *of.definition.chance(of.sums, of.weight)))
+        for model, of in () if both is None else (("old", both.first), ("new", both.second)):
+            if (by_chance := chance_of(of)) is not None:
+                found.append(Calibration(model, of.compute().value, *by_chance))
         return tuple(found)
 
     def bounds(self) -> dict[str, float]:
@@ -131,6 +129,13 @@ class PairMeasures:
 
     def _estimate(self, name: str, summed: Accumulator) -> Estimate | None:
         return summed_estimate(name, summed, self.level, self.left_out)
+
+
+def chance_of(of: Accumulator | None) -> tuple[float, float] | None:
+    """What `CalibrationError.chance` finds; None without a calibration error."""
+    if of is None or not of.examples or not isinstance(of.definition, CalibrationError):
+        return None
+    return of.definition.chance(of.sums, of.weight)
 
 
 def measured(d: Definition, estimate: Estimate) -> Measured:

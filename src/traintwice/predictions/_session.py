@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from traintwice._files import check_name, make_scratch, remove_scratch
+from traintwice._files import TEMPORARY, check_name, make_scratch, remove_scratch
 from traintwice.errors import BadInput
 from traintwice.progress import polling, report
 
@@ -174,22 +174,19 @@ class Session:
     def write(self, path: Path, select: str, options: str = "") -> None:
         """The rows of a query as Parquet, with options of COPY: written under a temporary name in the same folder, then renamed."""
         path = path.resolve()  # a link stays a link
+        temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
         try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-            os.close(handle)
+            temporary.touch(exist_ok=False)
         except OSError as reason:
             raise BadInput(
                 f"{path}: cannot be written here ({reason.strerror}); choose a writable folder that exists"
             ) from reason
         try:
             further = f", {options}" if options else ""
-            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false{further})")
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(temporary).chmod(0o666 & ~mask)
-            os.replace(temporary, path)  # noqa: PTH105
+            self.connection.execute(f"COPY ({select}) TO {literal(str(temporary))} (FORMAT parquet, USE_TMP_FILE false{further})")
+            temporary.replace(path)
         except BaseException as reason:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             if isinstance(reason, (self.errors, OSError)):
                 raise BadInput(f"{path}: could not be written ({brief(reason)}); nothing was left behind") from reason
             raise
