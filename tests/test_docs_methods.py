@@ -21,7 +21,11 @@ each_card = pytest.mark.parametrize("title", CARDS)
 
 @pytest.mark.parametrize("name", [*BUILDERS, *controls.CONTROLS])
 def test_every_method_and_control_has_one_card_with_all_its_options(name):
-    (title,) = [title for title, names in NAMED.items() if name in names]
+    titles = [title for title, names in NAMED.items() if name in names]
+    assert len(titles) == 1, (
+        f"{name} is named by {titles or 'no card'}; it needs one card, docs/methods/{name.replace('_', '-')}.md"
+    )
+    (title,) = titles
     made = {**BUILDERS, **controls.CONTROLS}[name]
     for option in inspect.signature(made).parameters:
         assert option == "base" or f"`{option}`" in CARDS[title], f"{title} does not mention {option}"
@@ -30,8 +34,13 @@ def test_every_method_and_control_has_one_card_with_all_its_options(name):
 @each_card
 def test_card_is_whole(title):
     assert set(NAMED[title]) <= {*BUILDERS, *controls.CONTROLS}
-    assert re.findall(r"\*\*(" + "|".join(FIELDS) + r")\.\*\*", CARDS[title]) == FIELDS
+    found = re.findall(r"\*\*(" + "|".join(FIELDS) + r")\.\*\*", CARDS[title])
+    assert found == FIELDS, f"docs/methods/{title}.md: expected the parts {FIELDS} in this order"
     assert "cost:" in CARDS[title]
+
+
+def test_the_index_has_every_card():
+    assert set(re.findall(r"^- \[.*\]\((.*)\.md\)$", (FOLDER / "index.md").read_text(), flags=re.MULTILINE)) == set(CARDS)
 
 
 @each_card
