@@ -15,6 +15,7 @@ SOURCE = Path(traintwice.__file__).parent
 LAYERS = {
     "addresses": 0,
     "code": 0,
+    "entry_points": 0,
     "errors": 0,
     "files": 0,
     "processes": 0,
@@ -65,6 +66,7 @@ LAYERS = {
 MEASURE_WING = {
     "addresses",
     "decoding",
+    "entry_points",
     "errors",
     "typed",
     "types",

@@ -188,6 +188,12 @@ def checking_room(plain: Path, shown: str, stop: Callable[[], object]) -> Iterat
     check_room(plain, shown)
 
 
+def zstd_lines(place: str, options: str) -> str:
+    """What follows FROM in DuckDB for the lines of a file packed with Zstandard, in a column ``line``; place and options are SQL."""
+    line = "columns = {'line': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
+    return f"read_csv({place}, compression = 'zstd', {options}, {line})"
+
+
 def remove_scratch(folder: Path) -> None:
     """Remove a temporary folder and its lock."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from traintwice.errors import BadInput, BadSpec, TraintwiceError
 
 OURS = str(Path(__file__).parent)
 """The folder of this package."""
+
+LIBRARIES = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+"""The folders of installed packages."""
 
 MOST_OF_REASON = 300
 """Characters of the message of a user's error that are shown as its reason; the traceback has all."""
@@ -82,8 +86,9 @@ def imported(maker: str, where: str) -> Callable[..., Any]:
         for part in function.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
+        named = f"write {module.removesuffix('.py')}:{function}, or " if module.endswith(".py") else ""
         raise BadSpec(
-            f"{where}: {maker!r} cannot be imported ({error}); install its package, or put its folder on PYTHONPATH"
+            f"{where}: {maker!r} cannot be imported ({error}); {named}install its package, or put its folder on PYTHONPATH"
         ) from None
     return found  # type: ignore[no-any-return]
 
@@ -145,12 +150,14 @@ def together(failures: Iterable[tuple[str, int, str]]) -> Iterator[tuple[str, st
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback of user code: frames of this package before the user's are left out; a user's error of data has none."""
-    part = error.__traceback__
-    while part is not None and (
-        part.tb_frame.f_code.co_filename.startswith(OURS) or "importlib" in part.tb_frame.f_code.co_filename
-    ):
+    """The traceback of user code, from the first frame of the user's on; a user's error of data has none."""
+    frames, part = [], error.__traceback__
+    while part is not None:
+        file = part.tb_frame.f_code.co_filename
+        if not file.startswith(OURS) and "importlib" not in file:
+            frames.append((file, part))
         part = part.tb_next
+    part = next((part for file, part in frames if not file.startswith(LIBRARIES)), frames[0][1] if frames else None)
     if part is None:
         return "".join(getattr(error, "__notes__", ())) or f"{reason_of(error)}\n"
     return "".join(traceback.format_exception(type(error), error, part))

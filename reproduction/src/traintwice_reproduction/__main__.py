@@ -92,7 +92,13 @@ def run_sst2(
     typer.echo(found)
     name = f"sst2{'-draws' * draws}"
     kept.keep(evidence.FOLDER / f"{name}.json", sst2_results.summary(found, name, date))
-    sst2_results.add_to_bank(found, name)
+    options = {"replicas": replicas, "sentences": sentences, "length": length}
+    words = [
+        *(f"--recipe {r}" for r in recipe or ()),
+        *["--draws"] * draws,
+        *(f"--{key} {value}" for key, value in options.items()),
+    ]
+    sst2_results.add_to_bank(found, name, " ".join(["python -m traintwice_reproduction sst2", *words]))
 
 
 @app.command(name="tables")

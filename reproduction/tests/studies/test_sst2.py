@@ -62,11 +62,12 @@ def test_the_study_runs_and_continues(encoder, tmp_path, monkeypatch):
     assert list(found.compare()) == ["logged-distillation"]
     monkeypatch.setattr(sst2_results, "BANK", tmp_path / "bank")
     monkeypatch.setenv("TRAINTWICE_BANK", str(tmp_path / "bank"))
-    sst2_results.add_to_bank(found, "small")
+    sst2_results.add_to_bank(found, "small", "python -m traintwice_reproduction sst2")
     kept = sst2_results.summary(found, "small", "2026-11-28")
     assert kept["train_examples"] == 40
     assert kept["test_examples"] == 20
     assert [row["train"] for row in kept["rows"].values()] == [1.0, 1.0]
+    assert bank_study("small").manifest["command"] == "python -m traintwice_reproduction sst2"
     banked = bank_study("small").predictions("logged-distillation")
     assert kept["rows"]["logged-distillation"]["churn"][0] == pytest.approx(churn(banked.votes), abs=1e-5)
     difference = kept["rows"]["logged-distillation"]["churn - decay-ema"]

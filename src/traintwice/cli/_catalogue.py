@@ -120,7 +120,9 @@ def print_one(
     found = {group: members[name] for group, members in groups.items() if name in members}
     if not found:
         hint = " ".join(f"({problem})" for problem in problems)
-        raise unknown("thing", name, [n for members in groups.values() for n in members], hint=hint)
+        raise unknown(
+            "study, method, measure or other member", name, [n for members in groups.values() for n in members], hint=hint
+        )
     for group, named in found.items():
         text = text_of(named)
         if isinstance(named, NamedStudy):

@@ -27,7 +27,7 @@ PURPOSES = {
     "lakehouse": "Delta and Iceberg tables",
     "postgres": "tables of PostgreSQL",
     "sql": "the query whose sums are enough for a comparison",
-    "spark": "that query on Spark",
+    "spark": "the query of `sql`, on Spark",
     "pandas": "results as tables of pandas",
     "polars": "results as tables of Polars",
     "tune": "the search for weights",

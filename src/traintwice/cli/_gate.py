@@ -166,6 +166,7 @@ def gate(
         output.write_file(junit, junit_of(result), option="--junit")
     sheets = [short_sheet(result)] if short else [gate_sheet(result, most=most) for most in (MOST_CHECKS, 20, 12, 8, 5, 3, 1)]
     output.show_result(*sheets, plain=result.to_dict(), json=json, markdown=markdown)
+    output.show_page(report, wanted=not json and not markdown)
     raise output.Outcome(result.exit_status)
 
 

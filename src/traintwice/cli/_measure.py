@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,6 +161,15 @@ Out = Annotated[
 ]
 
 
+def _check_out(out: Path | None, inputs: Sequence[str]) -> None:
+    """Raise before the work if the answers cannot be written to a file, or would overwrite an input."""
+    from traintwice.predictions._session import check_target
+
+    output.check_outputs({"--out": out}, inputs)
+    if out is not None:
+        check_target(out)
+
+
 @reads_files(without=("by", "time", "regression"))
 def selective(
     files: Annotated[list[str], typer.Argument(help="Predictions of retrains of one recipe: files, globs, directories.")],
@@ -181,12 +191,9 @@ def selective(
     options.one_form(json=json, markdown=markdown)
     from traintwice.compare import selective_agreement, selective_ensemble
     from traintwice.predictions._array_files import write_answers
-    from traintwice.predictions._session import check_target
     from traintwice.tables._measures import selective_sheet
 
-    output.check_outputs({"--out": out}, [*files, *(against or ())])
-    if out is not None:
-        check_target(out)
+    _check_out(out, [*files, *(against or ())])
     with waiting(f"reading {len(files)} files", quiet=quiet):
         found = selective_ensemble(files, alpha=alpha, level=level, **reading)
         agreement = None
@@ -220,14 +227,11 @@ def update(
     options.one_form(json=json, markdown=markdown)
     from traintwice.compare import update_predictions
     from traintwice.predictions._array_files import write_answers
-    from traintwice.predictions._session import check_target
     from traintwice.tables._measures import update_sheet
 
     if calibration is not None and not reading.get("label"):
         raise BadInput("--calibration reads labelled rows; name the column of their labels with --label")
-    output.check_outputs({"--out": out}, [old, new, *(calibration or ())])
-    if out is not None:
-        check_target(out)
+    _check_out(out, [old, new, *(calibration or ())])
     with waiting(f"reading {old} and {new}", quiet=quiet):
         found = update_predictions(old, new, flip_cost=flip_cost, calibration=calibration, level=level, **reading)
     if out is not None:

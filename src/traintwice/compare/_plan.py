@@ -246,7 +246,11 @@ def plan(
 
 
 def _from_churn(churn: float | None) -> VarianceParts:
-    if churn is None or not 0 < churn < 1:
+    if churn is None:
+        raise BadInput(
+            "plan: got no churn; give the churn that you expect, such as --churn 0.05 (churn=), or the files of a --pilot"
+        )
+    if not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
     said = (
         f"assumed: a replica's churn varies by {100 * OF_A_REPLICA:.0f} % of churn, a pair's by a further {100 * OF_A_PAIR:.0f} %; "

@@ -18,6 +18,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
+from traintwice._files import zstd_lines
 from traintwice.errors import BadInput
 from traintwice.logs._files import Head, elements, text_of
 from traintwice.logs._outcomes import Outcomes, Row, Rows, number_of
@@ -180,10 +181,7 @@ def _zstandard(packed: bytes, size: int) -> bytes:
     with tempfile.NamedTemporaryFile() as file, duckdb.connect() as connection:
         file.write(packed)
         file.flush()
-        query = (
-            "SELECT line FROM read_csv(?, compression='zstd', columns={'line': 'VARCHAR'}, delim='\x1f', quote='', escape='', "
-            "header=false, auto_detect=false, parallel=false, max_line_size=?, buffer_size=?)"
-        )
+        query = f"SELECT line FROM {zstd_lines('?', 'parallel = false, max_line_size = ?, buffer_size = ?')}"  # noqa: S608
         try:
             found = connection.execute(query, [file.name, size + 2, 2 * size + 64]).fetchall()
         except duckdb.Error as error:

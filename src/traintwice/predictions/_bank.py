@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from traintwice._entry_points import added
 from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
 from traintwice.predictions._layout import Summary
@@ -224,13 +225,11 @@ def banks() -> Banks:
         folders.append(own.resolve())
     elif VARIABLE in os.environ:
         broken.append(f"{VARIABLE}: {own} is not a folder")
-    for point in entry_points(group="traintwice.banks"):
-        try:
-            found = point.load()
-            folders.append(Path(found() if callable(found) else found).resolve())
-        except Exception as error:
-            told = f"package {point.dist.name if point.dist else 'unknown'}: its bank cannot be opened from {point.value}"
-            broken.append(f"{told}: {type(error).__name__}: {error}")
+    for _, folder, message in added("traintwice.banks", _folder, trouble="its bank cannot be opened"):
+        if folder is None:
+            broken.append(message)
+        else:
+            folders.append(folder)
     studies: dict[str, BankStudy] = {}
     refused: dict[str, str] = {}
     places: dict[str, Path] = {}
@@ -244,6 +243,12 @@ def banks() -> Banks:
         except BadInput as reason:
             refused[path.stem] = str(reason)
     return Banks(studies, refused, tuple(broken))
+
+
+def _folder(point: EntryPoint) -> Path:
+    """The folder that an entry point names, or that its function returns."""
+    found = point.load()
+    return Path(found() if callable(found) else found).resolve()
 
 
 @typed

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
-from traintwice._files import checking_room, copy_unpacked
+from traintwice._files import checking_room, copy_unpacked, zstd_lines
 from traintwice.errors import BadInput
 from traintwice.predictions._array_files import array_file
 from traintwice.predictions._session import Session, literal
@@ -38,8 +38,7 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
     """A plain copy of a compressed file, in the temporary folder of the session; the checksum of gzip is verified."""
     plain = session.folder / f"unpacked-{len(list(session.folder.iterdir()))}"
     if compression == "zstd":
-        line = "columns = {'line': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
-        source = f"read_csv({literal(glob.escape(str(path)))}, compression = 'zstd', {LINES}, {line})"
+        source = zstd_lines(literal(glob.escape(str(path))), LINES)
         target = f"{literal(str(plain))} (FORMAT csv, delimiter '\x01', quote '', escape '', header false)"
         with checking_room(plain, shown, session.connection.interrupt):
             session.rows(f"COPY (SELECT line FROM {source}) TO {target}", doing=f"{shown}: reading")

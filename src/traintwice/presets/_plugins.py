@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from traintwice._entry_points import added
 from traintwice.errors import BadSpec, TraintwiceError
 
 if TYPE_CHECKING:
@@ -152,14 +153,11 @@ def installed_studies(own: Mapping[str, Maker]) -> Studies:
     by_name = {name: NamedStudy(name, OWN_PACKAGE, maker) for name, maker in own.items()}
     refused: dict[str, str] = {}
     broken: list[str] = []
-    for point in entry_points(group=GROUP):
-        package = point.dist.name if point.dist else "unknown"
-        try:
-            found = [NamedStudy(name, package, maker) for name, maker in _makers(point)]
-        except Exception as error:
-            broken.append(f"package {package}: studies cannot be loaded from {point.value}: {type(error).__name__}: {error}")
+    for package, makers, message in added(GROUP, lambda point: list(_makers(point)), trouble="studies cannot be loaded"):
+        if makers is None:
+            broken.append(message)
             continue
-        for study in found:
+        for study in (NamedStudy(name, package, maker) for name, maker in makers):
             other = by_name.get(study.name)
             if other is None:
                 by_name[study.name] = study

@@ -243,6 +243,7 @@ def add_replicas_to_bank(
     data: str,
     network: str,
     costs: Mapping[str, tuple[float, float]],
+    command: str | None = None,
     replace: bool = False,
 ) -> BankStudy:
     """Write what the replicas of functions or commands predict on every test row into a bank.
@@ -253,6 +254,7 @@ def add_replicas_to_bank(
         name: of the study in the bank.
         data, network: in words, for the manifest.
         costs: recipe to its cost, to train and to serve, as a multiple of one plain network.
+        command: that trains the study, for the manifest; None: the function or command of a replica.
         replace: replace a study of this name.
     Returns:
         The study as it is in the bank.
@@ -291,6 +293,6 @@ def add_replicas_to_bank(
         "date": max(cast(str, record["finished"]) for record in records)[:10],
         "training_seconds": round(sum(record["seconds"] for record in records), 3),
         "versions": list(versions.values()),
-        "command": records[0]["trainer"],
+        "command": command or records[0]["trainer"],
     }
     return write_study(Path(folder), name, recipes, about, replace=replace)

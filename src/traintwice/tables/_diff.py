@@ -111,9 +111,11 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
 
 
 def _short_notes(diff: Diff) -> Iterator[str]:
-    """Unusual notes, and one line with the target of the intervals and the number of further notes."""
+    """Unusual notes, options without an answer, and one line with the target of the intervals and the number of further notes."""
     yield from _unusual(diff)
+    asked = {name: reason for name, reason in diff.left_out.items() if name in ("thresholds", "top_k")}
+    yield from left_out(asked)
     ratios = f" (ratios: also new {diff.words.many})" if _has_ratios(diff) else ""
-    count = sum(1 for _ in left_out(diff.left_out)) + bool(diff.slices_left_out)
+    count = sum(1 for _ in left_out({k: v for k, v in diff.left_out.items() if k not in asked})) + bool(diff.slices_left_out)
     more = f" · {counted(count, 'more note')}: --full" if count else ""
     yield f"{100 * diff.level:g} % intervals for {_new_rows(diff)}{ratios}{more}"

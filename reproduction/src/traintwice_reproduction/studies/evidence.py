@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from traintwice import controls, metrics
 from traintwice.augmentation import Augmentation, CropFlip
 from traintwice.averaging import EMA
-from traintwice.compare import compare_with_baseline
+from traintwice.compare import Difference, compare_with_baseline
 from traintwice.components import Sample
 from traintwice.data import CIFAR10, FashionMNIST, Source
 from traintwice.methods import anti_distillation, co_distillation, elodi, ensemble, logged_distillation, neighbour_smoothing
@@ -20,6 +20,7 @@ from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import LinearDecay
 from traintwice.specs import encode
 from traintwice.study import Experiment, Results
+from traintwice.types import Estimate
 from traintwice_reproduction.kept import KEPT, rounded
 from traintwice_reproduction.studies.ad_mnist import ad_mnist
 from traintwice_reproduction.studies.chosen import chosen
@@ -174,21 +175,40 @@ EVIDENCE: dict[str, Callable[[], Experiment]] = {
 """Name on the command line to study. Seeds on MNIST and on flights are `ad-mnist` and `rivals-flights`."""
 
 
+def rows_of(
+    estimates: Mapping[str, Mapping[str, Estimate | None]],
+    further: Mapping[str, Mapping[str, Any]],
+    differences: Mapping[str, Sequence[Difference]],
+) -> dict[str, dict[str, Any]]:
+    """Row to its estimates, its further values, and its difference of each measure from the first row, as plain values.
+
+    Args:
+        estimates: row to measure to estimate.
+        further: row to plain values.
+        differences: measure to the differences of all rows but the first, in their order.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for row, found in estimates.items():
+        rows[row] = {name: [e.value, e.low, e.high] for name, e in found.items() if e is not None} | dict(further[row])
+    first, *others = rows
+    for measure, of_rows in differences.items():
+        for row, d in zip(others, of_rows, strict=True):
+            rows[row][f"{measure} - {first}"] = [d.estimate.value, d.estimate.low, d.estimate.high, d.adjusted]
+    return rows
+
+
 def summary(results: Results, date: str) -> dict[str, Any]:
     """A study as plain values: accuracy, churn and cost of each row, and its difference from the first, Holm-adjusted over the rows."""
     measured = (metrics.accuracy, metrics.churn, metrics.log_loss, metrics.churn_to_error)
-    rows: dict[str, dict[str, Any]] = {}
-    for row, result in results.rows.items():
-        estimates = {m.definition.name: results.estimate(m, row) for m in measured}
-        rows[row] = {key: [e.value, e.low, e.high] for key, e in estimates.items() if e is not None}
-        rows[row] |= {"train": result.cost.train, "serve": result.cost.serve, "free": list(result.recipe.free())}
-    first = results.baseline.name
-    others = [row for row in results.rows if row != first]
-    for m in measured[:2]:
-        pairs = [results.pair(m, row, first) for row in others]
-        for row, d in zip(others, compare_with_baseline(pairs), strict=True):
-            e = d.estimate
-            rows[row][f"{m.definition.name} - {first}"] = [e.value, e.low, e.high, d.adjusted]
+    first, *others = results.rows
+    rows = rows_of(
+        {row: {m.definition.name: results.estimate(m, row) for m in measured} for row in results.rows},
+        {
+            row: {"train": result.cost.train, "serve": result.cost.serve, "free": list(result.recipe.free())}
+            for row, result in results.rows.items()
+        },
+        {m.definition.name: compare_with_baseline([results.pair(m, row, first) for row in others]) for m in measured[:2]},
+    )
     environment = results.environment()
     return {
         "schema": 1,

@@ -9,6 +9,7 @@ from traintwice.methods import Method
 from traintwice.replication import Replication, add_replicas_to_bank
 from traintwice.specs import decode
 from traintwice_reproduction.kept import BANK, rounded
+from traintwice_reproduction.studies.evidence import rows_of
 from traintwice_reproduction.studies.sst2 import RECIPES, Settings
 
 DATA, NETWORK = "SST-2", "MiniLM-L6 (all-MiniLM-L6-v2), fine-tuned"
@@ -23,19 +24,14 @@ def costs(recipe: str) -> tuple[float, float]:
 
 def summary(found: Replication, name: str, date: str) -> dict[str, Any]:
     """Accuracy, churn, log loss and cost of each recipe, and its differences from the first, Holm-adjusted over the recipes."""
-    rows: dict[str, dict[str, Any]] = {}
     measured = (metrics.accuracy, metrics.churn, metrics.log_loss)
-    for recipe in found.recipes:
-        measures = found.measure(recipe, which=measured)
-        estimates = {m.definition.name: measures[m.definition.name] for m in measured}
-        rows[recipe] = {key: [e.value, e.low, e.high] for key, e in estimates.items()}
-        rows[recipe] |= dict(zip(("train", "serve"), costs(recipe), strict=True))
-    first = found.recipes[0]
-    for recipe, comparison in found.compare(which=measured[:2]).items():
-        for m in measured[:2]:
-            d = comparison[m.definition.name].difference
-            rows[recipe][f"{m.definition.name} - {first}"] = [d.estimate.value, d.estimate.low, d.estimate.high, d.adjusted]
-    some = next(iter(found.records[first].values()))
+    compared = found.compare(which=measured[:2])
+    rows = rows_of(
+        {recipe: dict(found.measure(recipe, which=measured)) for recipe in found.recipes},
+        {recipe: dict(zip(("train", "serve"), costs(recipe), strict=True)) for recipe in found.recipes},
+        {m.definition.name: [c[m.definition.name].difference for c in compared.values()] for m in measured[:2]},
+    )
+    some = next(iter(found.records[found.recipes[0]].values()))
     return {
         "schema": 1,
         "study": f"evidence.{name}",
@@ -50,8 +46,15 @@ def summary(found: Replication, name: str, date: str) -> dict[str, Any]:
     }
 
 
-def add_to_bank(found: Replication, name: str) -> None:
+def add_to_bank(found: Replication, name: str, command: str) -> None:
     """Add what every replica predicts to the bank of this package."""
     add_replicas_to_bank(
-        found, BANK, name=name, data=DATA, network=NETWORK, costs={r: costs(r) for r in found.recipes}, replace=True
+        found,
+        BANK,
+        name=name,
+        data=DATA,
+        network=NETWORK,
+        costs={recipe: costs(recipe) for recipe in found.recipes},
+        command=command,
+        replace=True,
     )
