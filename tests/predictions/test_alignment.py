@@ -154,6 +154,20 @@ def test_rows_without_a_label_come_apart():
         assert "labels in y: 2 rows, 2 rows have none" in opened.summary.describe()
 
 
+@pytest.mark.parametrize("rising", [(0,), (1,), (), (0, 1)])
+def test_rows_come_in_the_order_of_the_ids_where_those_of_one_file_rise(rising):
+    ids = [np.sort(i) if m in rising else i for m, i in enumerate([[4, 7, 1, 9, 3], [9, 1, 7, 3, 4]])]
+    if len(rising) == 2:  # the same first id, and then others
+        ids[1] = np.array([1, 3, 4, 8, 7])
+    tables = [table(i, seed) for seed, i in enumerate(ids)]
+    with open_predictions(tables, on_missing="drop" if len(rising) == 2 else "refuse") as opened:
+        found = opened.read()
+        assert opened.summary.order == "joined"
+        assert votes_by_id(found) == by_definition(tables)
+        if len(rising) == 1:
+            assert found.ids.tolist() == sorted(found.ids.tolist())
+
+
 def test_labels_that_either_file_has_are_joined():
     p = np.array([0.9, 0.2])
     old, new = (

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -33,8 +34,9 @@ UNCOUNTED = (
 
 NOT_COUNTED = "left out beyond 2,000,000 rows, for speed; details=True (--details) brings it"
 
-PATTERN = "v0 + 2 * v1 + 4 * coalesce(y, 2)"
-"""The number of a row's combination of old class, new class and label, 0 to 7 or 8 to 11 without a label, where there are two classes."""
+PATTERN = "v0 + 2 * v1 + 4 * coalesce(y, 0)"
+"""The number of a row's combination of old class, new class and label where there are two classes; rows without a label are cells of
+their own, and number 8 to 11 is 0 to 3 of them."""
 
 LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--also log_loss) brings it"
 
@@ -53,6 +55,10 @@ class GroupSums:
     linear: np.ndarray
     second: np.ndarray
     infinite: int = 0
+
+
+Moment = tuple[Any, list[float], np.ndarray, np.ndarray]
+"""A group, numbers of its units, and sums of columns and of their products over the units."""
 
 
 class SummedDiff(DiffAccumulator):
@@ -131,16 +137,16 @@ class DiffSQL(SummedDiff):
     """The sums of `DiffAccumulator` from DuckDB, which makes one table of cells in the pass that matches the rows.
 
     Cells are counts of rows, and sums of scores and losses, by old class, new class, label, groups and cluster. Where a binary model has
-    clusters, there are many times fewer cells if each has a count n0 … of every `PATTERN`, and classes and label are not keys.
+    clusters, there are many times fewer cells if each has a count n0 … of every `PATTERN`, and only whether there is a label is a key.
     """
 
     def __init__(self, source: Rows, files: AlignedPredictions, options: DiffOptions) -> None:
         super().__init__(source, options, reason=NOT_COUNTED)
         self._files = files
-        by_pattern = self.binary and self.clustered and not self.decisions
-        self._patterns = range(0 if files.has_labels else 8, 12) if by_pattern else range(0)
+        self._by_pattern = self.binary and self.clustered and not self.decisions
         self._cells = files.cells(*self._wanted(options))
-        self.rows = files.alignment.rows
+        self.rows, labelled = files.alignment.rows, files.alignment.labelled
+        self._patterns = range(0 if labelled else 8, 8 if labelled == self.rows else 12)
         self.fill(source)
         if not self.binary:
             self.left_out |= dict.fromkeys(("log_loss", "total_variation"), "needs probabilities")
@@ -163,74 +169,90 @@ class DiffSQL(SummedDiff):
 
     def _wanted(self, options: DiffOptions) -> tuple[dict[str, str], dict[str, str], list[Mapping[str, str]]]:
         """The keys and sums of the cells, and what is computed for them first."""
-        classes = [] if self._patterns else ["v0", "v1", "y"]
-        keys = [*classes, *(f"g{j}" for j in range(len(self._files.groups))), *(["c"] if self.clustered else [])]
-        cells = {key: key for key in keys}
+        keys = [*(f"g{j}" for j in range(len(self._files.groups))), *(["c"] if self.clustered else [])]
+        cells = {"labelled": "CAST(y IS NOT NULL AS INTEGER)"} if self._by_pattern else {key: key for key in ("v0", "v1", "y")}
+        cells |= {key: key for key in keys}
         for m in (0, 1) if self.decisions else ():  # in place of a score: the highest threshold that it reaches
             reached = ", ".join(f"CASE WHEN p{m}_1 >= {t!r} THEN {t!r} ELSE -1.0 END" for t in self.decisions)
             cells[f"p{m}_1"] = f"greatest({reached})"
         if not self.binary:
             return cells, {}, []
-        sums = {"tv": "abs(d)", "tv2": "d * d"}
-        sums |= {f"n{k}": f"pattern = {k}" for k in self._patterns}
-        steps: list[Mapping[str, str]] = [{"d": "p0_1 - p1_1"} | ({"pattern": PATTERN} if self._patterns else {})]
+        sums, squares = {"tv": "abs(d)"}, {"tv2": "d * d"}
+        steps: list[Mapping[str, str]] = [{"d": "p0_1 - p1_1"}]
+        if self._by_pattern:
+            sums |= {f"n{k}": f"pattern = {k}" for k in range(8 if self._files.has_labels else 4)}
+            steps += [{"pattern": PATTERN}]
         if self._files.has_labels and metrics.log_loss in options.quality:
             steps += [{f"q{m}": f"CAST(y AS DOUBLE) * p{m}_1 + (1 - CAST(y AS DOUBLE)) * p{m}_0" for m in (0, 1)}]
             steps += [{f"l{m}": f"CASE WHEN q{m} > 0 THEN -ln(q{m}) END" for m in (0, 1)}]
-            sums |= {"l0": "l0", "l1": "l1", "l00": "l0 * l0", "l11": "l1 * l1", "gain": "l1 - l0"}
-            sums |= {"gain2": "(l1 - l0) * (l1 - l0)", "zero0": "q0 = 0", "zero1": "q1 = 0"}
-        return cells, sums, steps
+            sums |= {"l0": "l0", "l1": "l1", "gain": "l1 - l0", "zero0": "q0 = 0", "zero1": "q1 = 0"}
+            squares |= {"l00": "l0 * l0", "l11": "l1 * l1", "gain2": "(l1 - l0) * (l1 - l0)"}
+        return cells, sums if self.clustered else sums | squares, steps
 
     def _query(self, sql: str) -> list[dict[str, Any]]:
         return self._files.query(sql.replace("{cells}", self._cells))
 
     def flow_counts(self) -> list[tuple[int, int, int]]:
         """Old class, new class, number of rows."""
-        if self._patterns:
-            (found,) = self._query(f"SELECT {', '.join(f'sum(n{k}) AS n{k}' for k in self._patterns)} FROM {{cells}}")
-            return [(k % 2, k // 2 % 2, int(found[f"n{k}"])) for k in self._patterns]
+        if self._by_pattern:
+            ((_, _, n, _),) = self._of_clusters
+            return [(k % 2, k // 2 % 2, round(count)) for k, count in zip(self._patterns, n.tolist(), strict=True)]
         counted = self._query("SELECT v0, v1, sum(rows) AS n FROM {cells} GROUP BY ALL")
         return [(int(cell["v0"]), int(cell["v1"]), int(cell["n"])) for cell in counted]
 
     def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterator[GroupSums]:
         """Sums of the quantities in every group, and of their products over units: rows, or clusters."""
         values = ["1::DOUBLE", *(f"CAST({q.sql} AS DOUBLE)" for q in tally.quantities.values())]
-        units = self._units(values, by)
-        pairs = list(combinations_with_replacement(range(len(values)), 2))
-        linear = ", ".join(f"sum(k * q{i}) AS t{i}" for i in range(len(values)))
-        products = ", ".join(f"sum(k * q{i} * q{j}) AS s{i}_{j}" for i, j in pairs)
-        for record in self._query(f"SELECT g, sum(k) AS units, {linear}, {products} FROM ({units}) GROUP BY g ORDER BY g"):
-            totals, second = np.array([record[f"t{i}"] for i in range(len(values))]), np.zeros((len(values), len(values)))
-            for i, j in pairs:
-                second[i, j] = second[j, i] = record[f"s{i}_{j}"]
-            yield GroupSums(record["g"], totals[0], totals[0], float(record["units"]), totals, second)
+        if self._by_pattern:
+            yield from self._pattern_sums(values, by)
+            return
+        weigh, k, clusters = ("sum(rows * {})", "1", " GROUP BY c, g") if self.clustered else ("{}", "rows", "")
+        each = ", ".join(f"{weigh.format(value)} AS q{i}" for i, value in enumerate(values))
+        units = f"SELECT {by or 'NULL'} AS g, {k} AS k, {each} FROM {{cells}}{clusters}"
+        for g, (count,), totals, second in self._moments(units, [f"q{i}" for i in range(len(values))], "k"):
+            yield GroupSums(g, totals[0], totals[0], count, totals, second)
 
-    def _units(self, values: Sequence[str], by: str | None) -> str:
-        """A SELECT of units: their group g, how many k a line stands for, and the sums q0 … of values over each."""
-        key = by or "NULL"
-        if self._patterns and by == "v0":
-            of_classes = ((v, [k for k in self._patterns if k % 2 == v]) for v in (0, 1))
-            return " UNION ALL ".join(f"{self._clusters(values, str(v), of)} HAVING q0 > 0" for v, of in of_classes)
-        if self._patterns:
-            return self._clusters(values, key, self._patterns)
-        if self.clustered:
-            of_units = ", ".join(f"sum(rows * {value}) AS q{i}" for i, value in enumerate(values))
-            return f"SELECT {key} AS g, 1 AS k, {of_units} FROM {{cells}} GROUP BY c, g"
-        each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
-        return f"SELECT {key} AS g, rows AS k, {each} FROM {{cells}}"
+    def _moments(self, units: str, columns: Sequence[str], *counts: str) -> Iterator[Moment]:
+        """Sums of counts, of columns, and of their products, in every group g of a SELECT of units: a line stands for k of them."""
+        pairs = list(combinations_with_replacement(range(len(columns)), 2))
+        sums = [*counts, *(f"k * {column}" for column in columns), *(f"k * {columns[i]} * {columns[j]}" for i, j in pairs)]
+        select = ", ".join(f"sum({each}) AS s{n}" for n, each in enumerate(sums))
+        for record in self._query(f"SELECT g, {select} FROM ({units}) GROUP BY g ORDER BY g"):
+            g, *found = record.values()
+            numbers, second = np.array(found, dtype=float), np.zeros((len(columns), len(columns)))
+            for (i, j), product in zip(pairs, numbers[-len(pairs) :], strict=True):
+                second[i, j] = second[j, i] = product
+            yield g, numbers[: len(counts)].tolist(), numbers[len(counts) : -len(pairs)], second
 
-    def _clusters(self, values: Sequence[str], key: str, patterns: Sequence[int]) -> str:
-        """A SELECT of clusters as `_units` has it, from the counts of some patterns."""
-        of_pattern = (f"({k}, {k % 2}, {k // 2 % 2}, {k // 4 if k < 8 else 'NULL'})" for k in patterns)
+    def _pattern_sums(self, values: Sequence[str], by: str | None) -> Iterator[GroupSums]:
+        """`group_sums` from n, a cluster's rows of each pattern: with F the values of patterns, Σ a = F Σ n and Σ a aᵀ = F (Σ n nᵀ) Fᵀ."""
         each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
-        found = self._files.query(f"SELECT k, {each} FROM (VALUES {', '.join(of_pattern)}) AS one(k, v0, v1, y)")
-        holding = [[f"n{one['k']}" for one in found if one[f"q{i}"]] or ["0::DOUBLE"] for i in range(len(values))]
-        sums = ", ".join(f"sum({' + '.join(counts)}) AS q{i}" for i, counts in enumerate(holding))
-        return f"SELECT {key} AS g, 1 AS k, {sums} FROM {{cells}} GROUP BY c, g"
+        patterns = ", ".join(f"({k}, {k % 2}, {k // 2 % 2}, {k // 4 if k < 8 else 'NULL'})" for k in self._patterns)
+        found = self._files.query(f"SELECT {each} FROM (VALUES {patterns}) AS one(k, v0, v1, y) ORDER BY k")
+        f, old = np.array([list(one.values()) for one in found], dtype=float).T, np.array(self._patterns) % 2
+        for g, units, n, second in self._of_clusters if by in (None, "v0") else self._clusters(by):
+            parts = [(v, units[1 + v], old == v) for v in (0, 1)] if by == "v0" else [(g, units[0], old >= 0)]
+            for part, count, of in parts:
+                if count:
+                    rows = float(n @ of)
+                    yield GroupSums(part, rows, rows, count, f @ (n * of), (f * of) @ second @ (f * of).T)
+
+    @cached_property
+    def _of_clusters(self) -> list[Moment]:
+        """Moments over all clusters."""
+        return self._clusters("NULL")
+
+    def _clusters(self, key: str) -> list[Moment]:
+        """Moments over clusters of their rows of each pattern; counts of all clusters, and of those with rows of old class 0, and 1."""
+        sums = ", ".join(f"sum(n{k % 8} * {'labelled' if k < 8 else '(1 - labelled)'}) AS n{k}" for k in self._patterns)
+        of_old = [" + ".join(f"n{k}" for k in self._patterns if k % 2 == v) for v in (0, 1)]
+        units = f"SELECT {key} AS g, 1 AS k, {sums} FROM {{cells}} GROUP BY c, g"
+        counts = ("k", *(f"CAST({rows} > 0 AS INTEGER)" for rows in of_old))
+        return list(self._moments(units, [f"n{k}" for k in self._patterns], *counts))
 
     def _sums(self, total: str, squares: str, zeros: str = "0") -> GroupSums:
         """Sums for a mean over the rows (those with a label, for a loss); two columns of the cells have sums of values and squares."""
-        n = " + ".join(f"n{k}" for k in self._patterns if k < 8) if self._patterns else "CASE WHEN y IS NULL THEN 0 ELSE rows END"
+        n = "rows * labelled" if self._by_pattern else "CASE WHEN y IS NULL THEN 0 ELSE rows END"
         n = "rows" if total == "tv" else n
         units = f"SELECT 1 AS k, sum({n}) AS n, sum({total}) AS t, sum({zeros}) AS z FROM {{cells}} GROUP BY c HAVING n > 0"
         sums = "sum(k) AS units, sum(n) AS n, fsum(t) AS t, sum(n * n) AS nn, fsum(n * t) AS nt, fsum(t * t) AS tt"

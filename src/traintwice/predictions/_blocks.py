@@ -138,7 +138,7 @@ class RowBlocks:
     def _ranges(self) -> Iterator[tuple[int, str, int]]:
         """The first row, a FROM item with columns as in the matcher's source, and the number of rows of each range."""
         rows, size = self.alignment.rows, self._rows
-        stage = self.has_draws or self.alignment.order == "joined"
+        stage = self.has_draws or not self._matcher.side_by_side
         if self._width > WIDE:
             size *= max(1, min(QUERY_ELEMENTS // (size * self.replicas * self._width), LEAST_ROWS // size))
             scanned = any(view.source.row != "rowid" for view in self._views)

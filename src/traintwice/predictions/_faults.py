@@ -23,7 +23,6 @@ class Fault:
     """A condition that no row may meet, the words for rows that do, what to show of the first of them, and what to do.
 
     Attributes:
-        sum: a sum that is not finite where a row meets the condition: a cheaper test.
         once: the condition on the column that all files share, which suffices where the files agree on it.
     """
 
@@ -31,7 +30,6 @@ class Fault:
     says: str
     shows: str
     advice: str
-    sum: str | None = None
     once: str | None = None
 
 
@@ -39,7 +37,7 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
     """What the rows of a file may not hold, in the order in which it is reported, over columns whose names end in a suffix.
 
     DuckDB decides comparisons from a file's statistics where it can, and statistics leave NaN out: with minimum 0 and maximum 1 every
-    row counts as "between 0 and 1". `isfinite` and sums read the rows, so NaN has a fault of its own.
+    row counts as "between 0 and 1". `isfinite` reads the rows, so NaN has a fault of its own.
     """
     layout, columns = view.layout, [k + suffix for k in view.predictions]
     kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], f"y{suffix}", f"w{suffix}"
@@ -63,15 +61,14 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
         yield Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class")
         some = f"({first})[1:12]"
         yield Fault(f"len({first}) <> list_count({first})", "have a missing probability", some, every)
-        yield Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits, sum=total)
+        yield Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits)
         yield Fault(f"list_min({first}) < 0", "have a negative probability", some, logits)
     else:
         what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
         no_number = "is missing or not a number" if view.source.untyped else "is missing"
         shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
         yield Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every)
-        infinite = any_of(f"NOT isfinite({c})" for c in columns)
-        yield Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total)
+        yield Fault(f"NOT isfinite({total})", f"have {what} that is NaN or infinite", shown, emits)
         if kind == "score":
             advice = "pass --logits if it is a logit, --regression if it is not a probability; write predicted labels as integers or text"
             yield Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice)

@@ -1,10 +1,10 @@
-"""Which row of one file belongs to which row of another: every id compared where files are in the same order, otherwise a join."""
+"""Which row of one file belongs to which row of another: every id compared side by side, or a join."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -63,6 +63,8 @@ class Passes:
     ) -> None:
         self.session, self.views, self.rows, self.drop, self.staged = session, tuple(views), tuple(rows), drop, False
         self.alignment: Alignment | None = None
+        self.side_by_side = False
+        """Whether row n of every view is row n of the others."""
         self.keys: Collection[str] = ()
         """The keys of the table of cells that is stored."""
         self._unchecked = list(unchecked)
@@ -95,7 +97,7 @@ class Passes:
         """FROM item of the matched rows, or of a range of them (joined rows must be staged for that); columns as in `_flat`."""
         if self.staged:
             return f"(SELECT * FROM {STAGED} WHERE rowid >= {rows[0]} AND rowid < {rows[1]})" if rows else STAGED
-        joined = self.alignment is not None and self.alignment.order == "joined"
+        joined = self.alignment is not None and not self.side_by_side
         return _flat(
             self.views, _joined(self.views) if joined else " POSITIONAL JOIN ".join(view.scan(rows) for view in self.views)
         )
@@ -117,7 +119,7 @@ class Passes:
                 of_files = [f"{name}_{m}" for m in files]
                 ends = of_files if len(files) == 2 else [f"{end}({', '.join(of_files)})" for end in ("least", "greatest")]
                 found.append(" <> ".join(ends))
-        found += [fault.condition for fault in self._faults if not fault.sum and not fault.once]
+        found += [fault.condition for fault in self._faults if not fault.once]
         return [*found, *dict.fromkeys(fault.once for fault in self._faults if fault.once)]
 
     def _pass(
@@ -146,11 +148,10 @@ class Passes:
         for step in steps:
             columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
             whole = [f"SELECT *, {columns} FROM ({rows})" for rows in whole]
-        overflow = any_of(f"NOT isfinite(sum({fault.sum}))" for fault in self._faults if fault.sum)
-        weighted = [m for m, view in enumerate(self.views) if view in self._unchecked and view.layout.weight]
+        unchecked = {view.name for view in self._unchecked}
+        weighted = [m for m, view in enumerate(self.views) if view.layout.weight and view.name in unchecked]
         weights = {f"_weight{m}": f"coalesce(sum(w_{m}), 0)" for m in weighted}
-        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(troubles))}
-        own |= {"_overflow": f"CAST(coalesce({overflow}, false) AS BIGINT)"} | weights
+        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(dict.fromkeys(troubles)))} | weights
         own |= {"_falls": _count("again")} if rising else {}
         sums = self._sums_in_sql(whole[0], wanted) if wanted else {}
         columns = ", ".join(f"{sql} AS {name}" for name, sql in (*keys.items(), *own.items(), *sums.items()))
@@ -164,7 +165,7 @@ class Passes:
         self.keys = keys
         totals = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in own)
         found = self.session.records(f"SELECT {totals} FROM {CELLS}", doing=doing)[0]
-        if found["_overflow"] or not all(found[name] for name in weights):
+        if not all(found[name] for name in weights):
             self._check_cells()
         return found
 
@@ -196,9 +197,8 @@ class Matcher(Passes):
         """Store the table ``cells``; the first call matches the rows in the same pass, and sets ``alignment``."""
         run = partial(self._pass, keys, sums, steps)
         if self.alignment is not None:
-            in_ranges = self.alignment.order != "joined" and not self.staged
-            run([], None if in_ranges else self.source())
-        elif not (self._starts_alike() and self._in_order(run)):
+            run([], None if self.side_by_side and not self.staged else self.source())
+        elif not ((self._starts_alike() and self._in_order(run, "same order")) or self._in_order_of_ids(run)):
             self._join(run)
 
     def _starts_alike(self) -> bool:
@@ -209,7 +209,38 @@ class Matcher(Passes):
         first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
         return all(head == first for head in others)
 
-    def _in_order(self, run: Pass) -> bool:
+    def _in_order_of_ids(self, run: Pass) -> bool:
+        """Match two files of which one has rising ids, with the other sorted by id; False where they must be joined.
+
+        This takes no longer than a join, and leaves rows of a cluster near each other, which makes sums by cluster much faster.
+        """
+        given, comparable = self.views, len(self.rows) == 2 and self.rows[0] == self.rows[1]
+        rising = [self._starts_rising(view) for view in given] if comparable else []
+        if sum(rising) != 1:
+            return False
+        self.views = tuple(view if first else self._sorted(view) for view, first in zip(given, rising, strict=True))
+        if not self._in_order(run, "joined"):
+            self.views = given
+            for view in given:
+                self.session.rows(f"DROP TABLE IF EXISTS sorted_{view.name}", doing="joining the files by id")
+        return self.side_by_side
+
+    def _starts_rising(self, view: View) -> bool:
+        """Whether each of the first ids is above the one before."""
+        one = f"row({', '.join(view.ids)})"
+        head = f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}"
+        sql = f"SELECT count_if(again) FROM (SELECT {one} <= lag({one}) OVER () AS again FROM ({head}))"
+        return not self.session.rows(sql, doing="reading ids")[0][0]
+
+    def _sorted(self, view: View) -> View:
+        """The same columns in a table sorted by id; row numbers are not kept."""
+        columns, table = ", ".join(f"{sql} AS {c}" for c, sql in view.cells.items() if c != "r"), f"sorted_{view.name}"
+        sql = f"CREATE TABLE {table} AS SELECT {columns} FROM {view.scan()} ORDER BY {', '.join(view.ids)}"
+        self.session.rows(sql, doing=f"{view.source.name}: sorting by id")
+        cells = {column: f"{view.name}.{column}" for column in view.cells}
+        return replace(view, table=f"{table} AS {view.name}", row="rowid", cells=cells)
+
+    def _in_order(self, run: Pass, order: Order) -> bool:
         """Match files side by side, by position or with every id compared; False where they must be joined."""
         first = self.views[0]
         if not first.ids and len(set(self.rows)) > 1:
@@ -224,7 +255,8 @@ class Matcher(Passes):
         may_repeat = first.ids and (found["_falls"] or self._falls_between_ranges())
         if may_repeat and duplicates(self.session, first, self.rows[0], allowed=self.drop):
             return False
-        self._accept("same order" if first.ids else "by position", found)
+        self.side_by_side = True
+        self._accept(order if first.ids else "by position", found)
         return True
 
     def _falls_between_ranges(self) -> bool:
@@ -245,7 +277,7 @@ class Matcher(Passes):
         """
         if len(self.views) == 2 and self.rows[0] == self.rows[1]:
             # Every cell of a prediction holds something, so that a row without a partner is one where some are missing.
-            alone = [f"{view.predictions[0]}_{m} IS NULL" for m, view in enumerate(self.views)]
+            alone = [any_of([f"{view.predictions[0]}_{m} IS NULL"]) for m, view in enumerate(self.views)]
             found = run([*alone, *self._troubles()], _flat(self.views, _joined(self.views, how="FULL JOIN")))
             if found["rows"] == self.rows[0] and not found["_trouble"]:
                 self._accept("joined", found)

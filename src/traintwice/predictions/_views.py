@@ -69,14 +69,17 @@ class View:
         return [k + suffix for k in self.predictions] if first.startswith("k") else []
 
     def vote(self, suffix: str = "") -> str:
-        """The SQL of the predicted class: argmax, ties to the lowest class."""
+        """The SQL of the predicted class: argmax, ties to the lowest class.
+
+        By CASE, from which DuckDB knows that classes are 0 and 1, so that it groups by them without a hash table.
+        """
         first, probs = self.predictions[0], self.probabilities(suffix)
         if not probs:
             return f"v{suffix}"
         if first == "s":  # s > 1 - s exactly where s > 1/2, in floating point too
-            return f"CAST({probs[1]} > 0.5::DOUBLE AS INTEGER)"
+            return f"CASE WHEN {probs[1]} > 0.5::DOUBLE THEN 1 ELSE 0 END"
         if len(probs) == 2:
-            return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
+            return f"CASE WHEN {probs[1]} > {probs[0]} THEN 1 ELSE 0 END"
         row = f"l{suffix}" if first == "l" else f"[{', '.join(probs)}]"
         return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
