@@ -137,7 +137,7 @@ class TestSlices:
         calm = made.slice_of("country", "AT", 0.06, 0.5)
         better = made.slice_of("country", "AT", 0.06, 0.5, recall=(0.4, 0.9, 1e-9))
         assert slices_answer([calm, better], asked=True).concern == "fine"
-        assert slices_answer([], asked=True).sentence == "Slices: no group has enough rows (--min-support)."
+        assert slices_answer([], asked=True).sentence == "Slices: no group has enough rows (--min-support N)."
         assert slices_answer([], asked=False).sentence == "Slices: no groups given (--by COLUMN)."
 
     def test_a_long_or_nasty_name_is_shown_short_and_visible(self, made):

@@ -4,14 +4,6 @@ from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
 from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
-from traintwice.compare._answering import (
-    PredictionUpdate,
-    SelectiveAgreement,
-    SelectiveEnsemble,
-    selective_agreement,
-    selective_ensemble,
-    update_predictions,
-)
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
 from traintwice.compare._estimates import (
@@ -44,6 +36,14 @@ from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
 from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
 from traintwice.compare._results import Calibration, Diff, Measured, Quality, TemperatureMatched
+from traintwice.compare._serving import (
+    PredictionUpdate,
+    SelectiveAgreement,
+    SelectiveEnsemble,
+    selective_agreement,
+    selective_ensemble,
+    update_predictions,
+)
 from traintwice.compare._soft_measures import at_temperature, fit_temperature
 from traintwice.statistics._inference import benjamini_hochberg, holm
 

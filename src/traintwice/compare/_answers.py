@@ -76,8 +76,9 @@ def floor_answer(
 def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
     """Groups in which the new model is worse, or changes more than its floor or the other rows."""
     if not every:
-        said, way = ("no group has enough rows", "--min-support") if asked else ("no groups given", "--by COLUMN")
-        return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
+        said, way = ("no group has enough rows", "--min-support N") if asked else ("no groups given", "--by COLUMN")
+        detail = f"to include smaller groups: {way}" if asked else f"to look into groups: {way}"
+        return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", detail)
     worse, restless = worse_slices(every), restless_slices(every)
     named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
         : 3 - len(worse[:3])

@@ -16,10 +16,10 @@ from traintwice.predictions._faults import check_contents
 from traintwice.predictions._inputs import expand
 from traintwice.predictions._layout import Summary, recognise_all
 from traintwice.predictions._matching import CELLS, Matcher, Steps
+from traintwice.predictions._opening import filled, open_source
 from traintwice.predictions._reading import Reading, groups_of, reading_of
 from traintwice.predictions._session import Session, check_target, identifier
 from traintwice.predictions._source import with_path
-from traintwice.predictions._sources import filled, open_source
 from traintwice.predictions._tables import DatabaseTable, LakeTable
 from traintwice.predictions._views import View, make_views, without_unanswered
 

@@ -14,11 +14,11 @@ from traintwice.predictions._checks import Examples, plain_objects, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
+from traintwice.predictions._opening import TableWithArrays
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
 from traintwice.predictions._source import Source
-from traintwice.predictions._sources import TableWithArrays
 from traintwice.predictions._views import period_of
 
 __all__ = ["from_arrays"]

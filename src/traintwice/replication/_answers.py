@@ -15,8 +15,8 @@ from traintwice.predictions import Predictions, Reading, from_arrays, is_array, 
 from traintwice.predictions._checks import to_numpy
 from traintwice.predictions._in_memory import places_of_ids
 from traintwice.predictions._layout import IDS
+from traintwice.predictions._opening import open_source
 from traintwice.predictions._session import Session
-from traintwice.predictions._sources import open_source
 
 ONE_SPLIT = ""
 """Name of the split where a training returns predictions of one split."""

@@ -44,6 +44,7 @@ def density_chart(joint: Joint) -> Figure:
         for i, j, rows, flips in joint.cells
     ]
     flips = sum(cell[3] for cell in joint.cells)
+    most = max((cell[3] for cell in joint.cells), default=0)
     total = sum(cell[2] for cell in joint.cells)
     what = {"score": "score", "confidence": "confidence", "number": "prediction"}[joint.kind]
     text = f"The new model's {what} against the old model's, {total:,} rows" + (
@@ -89,7 +90,9 @@ def density_chart(joint: Joint) -> Figure:
                     size=alt.Size(
                         "flips:Q",
                         scale=alt.Scale(rangeMin=6, rangeMax=(size / joint.bins) ** 2),
-                        legend=alt.Legend(title="labels changed", orient="top", tickCount=2, format="~s", symbolFillColor=ORANGE),
+                        legend=alt.Legend(
+                            title="labels changed", orient="top", values=sorted({1, most}), format="~s", symbolFillColor=ORANGE
+                        ),
                     ),
                 )
             )

@@ -108,7 +108,9 @@ def _parts(answer: Answer, value: str) -> tuple[str, ...]:
     """The detail of an answer in lines, without the number that the card shows."""
     detail = visible(answer.detail)
     if value.endswith(")"):
-        detail = detail.replace(f" {value},", ",", 1).removeprefix(value).strip()
+        for mark in (",", ";"):
+            detail = detail.replace(f" {value}{mark}", mark, 1)
+        detail = detail.removesuffix(f" {value}").removeprefix(value).strip()
     return tuple(detail.split("; " if answer.question == "quality" else " · "))
 
 

@@ -119,7 +119,7 @@ def _cards(results: Results, found: Verdict) -> list[Card]:
         if findings:
             named = [f"{f.row}: {in_points(f.churn, digits)} pp" for f in findings[:MOST_ON_CARD]]
             more = [f"{len(findings) - MOST_ON_CARD:,} more"] if len(findings) > MOST_ON_CARD else []
-            answer = f"{len(findings):,} of {found.comparisons:,} recipes"
+            answer = f"{len(findings):,} of {found.comparisons:,} recipe{'s' if found.comparisons > 1 else ''}"
             heading, mark, concern = KINDS[kind]
             cards.append(Card(heading, answer, concern, parts=(*named, *more), sign=mark))
     return cards

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from traintwice.compare import selective_agreement, selective_ensemble, update_predictions
-from traintwice.compare._answering import ABSTAIN
+from traintwice.compare._serving import ABSTAIN
 from traintwice.errors import BadInput, TooFewReplicas
 
 RNG = np.random.default_rng(3)
