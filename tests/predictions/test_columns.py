@@ -1,11 +1,13 @@
 """Columns that other tools write: vectors of Spark, lists as text, NA, rounded probabilities, missing answers, nested fields."""
 
+import decimal
 import gzip
 import io
 import json
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from traintwice.errors import BadInput
@@ -203,3 +205,16 @@ def test_arrow_files(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(BadInput, match="cannot be read as Arrow"):
         read(path)
+
+
+def test_decimals_without_a_fraction_are_integers():
+    columns = {"id": [10**17, 5, 7], "pred": [0, 2, 1], "y": [0, 2, 2], "w": [1, 2, 1]}
+    for digits in (18, 38):
+        kinds = {name: pa.array(list(map(decimal.Decimal, cells)), pa.decimal128(digits, 0)) for name, cells in columns.items()}
+        other = pa.table({"id": [7, 10**17, 5], "pred": [1, 0, 1], "y": [2, 0, 2], "w": [1, 1, 2]})
+        for tables in ((pa.table(kinds), other), (other, pa.table(kinds)), (pa.table(kinds), pa.table(kinds))):
+            for options in ({}, {"classes": ["0", "1", "2"]}):
+                found, _ = read(*tables, weight="w", **options)
+                in_order = np.argsort(list(map(int, found.ids)))
+                assert found.votes[0, in_order].tolist() in ([2, 1, 0], [1, 1, 0])
+                assert (found.labels[in_order].tolist(), found.weights[in_order].tolist()) == ([2, 2, 0], [2, 1, 1])

@@ -93,14 +93,14 @@ class Source:
 def family(type_name: str) -> Family:
     """The family of a type of DuckDB; "numbers" is a list of numbers, and "list" a list of something else.
 
-    >>> family("UBIGINT"), family("DECIMAL(18,3)"), family("ENUM('a', 'b')"), family("STRUCT(a INTEGER)")
-    ('integer', 'number', 'text', 'other')
+    >>> family("UBIGINT"), family("DECIMAL(18,3)"), family("DECIMAL(38,0)"), family("ENUM('a', 'b')"), family("STRUCT(a INTEGER)")
+    ('integer', 'number', 'integer', 'text', 'other')
     >>> family("FLOAT[10]"), family("DOUBLE[]"), family("VARCHAR[]"), family("FLOAT[][3]")
     ('numbers', 'numbers', 'list', 'list')
     """
     if type_name.endswith("]"):
         return "numbers" if family(re.sub(r"\[\d*\]$", "", type_name)) in ("number", "integer") else "list"
-    if type_name in INTEGERS:
+    if type_name in INTEGERS or re.fullmatch(r"DECIMAL\(\d+,0\)", type_name):
         return "integer"
     if type_name in ("FLOAT", "DOUBLE") or type_name.startswith("DECIMAL"):
         return "number"

@@ -8,6 +8,7 @@ h draws of an item by class.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -160,7 +161,8 @@ def _type_of_id(columns: Sequence[tuple[Source, str]]) -> str | None:
         raise BadInput(f"ids differ in type: {told}; {advice}. Write ids in the same type in all files")
     if "text" in kinds or text or "UHUGEINT" in types:
         return "VARCHAR"
-    return None if len(set(types)) == 1 and not any(source.untyped for source, _ in columns) else _common_type(set(types))
+    as_it_is = len(set(types)) == 1 and not any(source.untyped for source, _ in columns) and not types[0].startswith("DECIMAL")
+    return None if as_it_is else _common_type(set(types))
 
 
 def _common_type(types: set[str]) -> str:
@@ -168,7 +170,11 @@ def _common_type(types: set[str]) -> str:
 
     >>> _common_type({"INTEGER"}), _common_type({"INTEGER", "BIGINT"}), _common_type({"BIGINT", "VARCHAR"})
     ('INTEGER', 'BIGINT', 'VARCHAR')
+    >>> _common_type({"DECIMAL(10,0)"}), _common_type({"BIGINT", "DECIMAL(38,0)"})
+    ('BIGINT', 'HUGEINT')
     """
+    digits = {kind: int(m[1]) for kind in types if (m := re.fullmatch(r"DECIMAL\((\d+),0\)", kind))}
+    types = {("BIGINT" if digits[kind] <= 18 else "HUGEINT") if kind in digits else kind for kind in types}
     if len(types) == 1:
         return next(iter(types))
     if any(family(kind) != "integer" for kind in types):
