@@ -218,3 +218,12 @@ def test_decimals_without_a_fraction_are_integers():
                 in_order = np.argsort(list(map(int, found.ids)))
                 assert found.votes[0, in_order].tolist() in ([2, 1, 0], [1, 1, 0])
                 assert (found.labels[in_order].tolist(), found.weights[in_order].tolist()) == ([2, 2, 0], [2, 1, 1])
+
+
+def test_large_ids_are_written_without_loss(tmp_path):
+    ids = [2**53 + 1, 2**64 + 1, 2**100 + 1]
+    path = text(tmp_path / "a.csv", "id,p", *(f"{i},0.{k}" for k, i in enumerate(ids)))
+    with open_predictions(path) as opened:
+        opened.write(tmp_path / "rows.parquet", {"p": "p0_1"})
+    found = duckdb.sql(f"FROM '{tmp_path / 'rows.parquet'}'").fetchall()
+    assert sorted(found) == sorted((str(i), k / 10) for k, i in enumerate(ids))

@@ -183,11 +183,15 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
 
         Args:
             path: where to; ends in ``.parquet``.
-            columns: name to SQL over the columns of `relation`. The ids come first, under the names they have in the first file.
+            columns: name to SQL over the columns of `relation`. The ids come first, under the names they have in the first file;
+                integers of more than 64 bits as text, which Parquet holds without loss.
         Raises:
             BadInput: the file cannot be written; nothing is left behind.
         """
         path, ids = check_target(path), {name: f"i{j}" for j, name in enumerate(self._views[0].layout.id)}
+        described = self._session.rows(f"DESCRIBE {self.relation()}", doing=DOING) if ids else []
+        large = {column for column, kind, *_ in described if kind.endswith("HUGEINT")}
+        ids = {name: f"CAST({i} AS VARCHAR)" if i in large else i for name, i in ids.items()}
         self._session.write(path, f"SELECT {_select({**ids, **columns})} FROM ({self.relation()})")
         self._check_unchanged()
         return path
