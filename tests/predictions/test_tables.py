@@ -87,6 +87,22 @@ def test_fitted_estimators(names, soft):
     assert ("log_loss" in quality) == soft
 
 
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("low", [False, -1, 1, 1.0, 0.0, 0])
+def test_classes_of_fitted_estimators_that_do_not_count_from_0(soft, low):
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
+
+    rng = np.random.default_rng(0)
+    inputs, kind = rng.normal(size=(60, 2)), type(low)
+    high = kind(low + 2) if low == -1 else kind(low + 1)
+    labels = np.where(inputs[:, 0] + rng.normal(size=60) > 0, high, low)
+    old, new = ((LogisticRegression if soft else RidgeClassifier)().fit(inputs[:n], labels[:n]) for n in (20, 60))
+    found = diff(old, new, X=inputs, label=labels)
+    quality = {q.name: (q.old.value, q.new.value) for q in found.quality}
+    assert quality["accuracy"] == pytest.approx((old.score(inputs, labels), new.score(inputs, labels)))
+    assert found["churn"].value == (old.predict(inputs) != new.predict(inputs)).mean()
+
+
 def test_fitted_regressors():
     from sklearn.linear_model import LinearRegression
 

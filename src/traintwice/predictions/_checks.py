@@ -78,6 +78,11 @@ def plain_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
     return found.reshape(array.shape)
 
 
+def as_text(array: np.ndarray) -> np.ndarray:
+    """An array as text; None where an entry is missing."""
+    return np.array([None if _is_missing(entry) else str(entry) for entry in array.tolist()], dtype=object)
+
+
 def _is_missing(entry: Any) -> bool:
     """True for None, NaN, and the missing values of pandas."""
     is_nan = isinstance(entry, float | np.floating) and np.isnan(entry)

@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import Examples, plain_objects, to_numpy
+from traintwice.predictions._checks import Examples, as_text, plain_objects, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
@@ -198,9 +198,10 @@ def predicted_by(models: Sequence[Any], reading: Reading) -> tuple[list[np.ndarr
         return [np.asarray(model.predict(reading["X"]), dtype=np.float64) for model in models], {**reading, "regression": True}
     soft = all(hasattr(model, "predict_proba") for model in models)
     found = [np.asarray(model.predict_proba(reading["X"]) if soft else model.predict(reading["X"])) for model in models]
-    if own[0] == list(range(len(own[0]))) or not soft:
+    if own[0] == list(range(len(own[0]))) and not any(isinstance(name, bool) for name in own[0]):
         return found, reading
-    label = None if reading["label"] is None else to_numpy(reading["label"]).astype(str)
+    found = found if soft else [as_text(one) for one in found]
+    label = None if reading["label"] is None else as_text(to_numpy(reading["label"]))
     return found, {**reading, "label": label, "classes": reading["classes"] or tuple(map(str, own[0]))}
 
 
