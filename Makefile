@@ -8,26 +8,34 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 FRAMEWORKS := .venv-frameworks
 
-.PHONY: demo data test test-engines test-frameworks check fuzz kills oldest newest sdist audit bench docs pictures clean
+.PHONY: demo data test run-tests test-engines test-frameworks check lint types fuzz kills oldest newest sdist audit bench docs pictures clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
 
+# Types are checked while the tests run: mypy works on one core, for less than a minute.
+test: lint  ## lint, types, tests
+	$(MAKE) --no-print-directory --jobs=2 types run-tests
+
 # Tests start dozens of processes, each of which would compile the package anew where Python is told to write no bytecode.
-test: $(VENV)/.dev check  ## lint, types, tests
+run-tests: $(VENV)/.dev
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 # In an environment of their own, so that `make test` needs none of these libraries.
 test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides, kills, commands of pages; half an hour
 	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations \
-	  tests/replication tests/study tests/losses tests/predictions/test_array_files.py tests/test_page_commands.py src/traintwice/integrations
+	  tests/replication tests/study tests/losses tests/predictions/test_array_files.py tests/test_docs_data.py tests/test_page_commands.py src/traintwice/integrations
 # Real servers on the loopback, in an environment of their own, without torch. What the system lacks (PostgreSQL, Java, npm) is named and skipped.
 test-engines: $(ENGINES)/.ready  ## tests against S3, Google, Azure, Hugging Face, web, Delta, Iceberg, PostgreSQL and Spark
 	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
 
-check: $(VENV)/.dev  ## lint and types only
+check: lint types  ## lint and types only
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
 
 SECONDS_OF_FUZZING ?= 600

@@ -1,5 +1,6 @@
 """Names that every doctest may use, and modules that are left out where their package is not installed."""
 
+import gc
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,6 +11,17 @@ collect_ignore = [
 ]
 if find_spec("griffe") is None:
     collect_ignore.append("reproduction/src/traintwice_reproduction/site/docstrings.py")
+
+
+def pytest_collection():
+    """Modules and tests live to the end, so the garbage collector does not search them."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """What was collected is set apart; garbage of tests is collected from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from heavy import heavy
 from traintwice.data import ALL, FETCHED, Source
 from traintwice.engine import Execution
 from traintwice.specs import decode
@@ -28,6 +29,7 @@ def test_every_data_set_has_a_table_and_is_described():
     assert set(re.findall(r"^\| `(\w+)` \|", download, flags=re.MULTILINE)) == set(FETCHED)
 
 
+@heavy
 @pytest.mark.usefixtures("worker_processes")
 def test_the_loader_with_workers_of_its_own_trains(tmp_path, monkeypatch):
     """As written, in a worker process that reads its tasks while the DataLoader forks."""

@@ -251,9 +251,9 @@ def test_ctrl_c_leaves_a_store_that_goes_on(tmp_path):
     (tmp_path / "small.toml").write_text(SMALL.replace("epochs = 1", "epochs = 100000"))
     command = [sys.executable, "-c", "from traintwice.cli import main; main()", "run", "small.toml", "--no-report", "--jobs", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not list((tmp_path / "traintwice-runs").glob("replicas/*/recipe.json")):
+    while process.poll() is None and not list((tmp_path / "traintwice-runs").glob("replicas/*/recipe.json")):
         time.sleep(0.1)
-    time.sleep(1)
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130

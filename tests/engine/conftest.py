@@ -1,4 +1,4 @@
-"""Makes keeping.py importable from the tests beside it."""
+"""Makes keeping.py and streams.py importable from the tests beside it."""
 
 import sys
 from pathlib import Path

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from streams import SMALL as STREAM_RECIPE
+from streams import N, stream_of
 
-from test_progressive import SMALL as STREAM_RECIPE
-from test_progressive import N, stream_of
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches, Sample
 from traintwice.data import Dataset, Digits, Split

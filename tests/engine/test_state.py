@@ -67,17 +67,18 @@ class Stop(Exception):
 
 
 class InMemory:
-    """Keeps the state after every step as bytes; stops once, after a chosen number of steps."""
+    """Resumes from a state of bytes where one is given. Keeps the state after every step, or stops after a chosen one."""
 
-    def __init__(self, stop_after=None):
-        self.stop_after, self.kept = stop_after, None
+    def __init__(self, stop_after=None, resumed=None):
+        self.stop_after, self.resumed, self.kept = stop_after, resumed, {}
 
     def resume(self):
-        return None if self.kept is None else (self.kept[0], safetensors.torch.load(self.kept[1]))
+        return None if self.resumed is None else (self.resumed[0], safetensors.torch.load(self.resumed[1]))
 
     def after_step(self, steps, training):
+        if self.resumed is None:
+            self.kept[steps] = safetensors.torch.save(training.state())
         if steps == self.stop_after:
-            self.kept, self.stop_after = (steps, safetensors.torch.save(training.state())), None
             raise Stop
 
 
@@ -93,19 +94,20 @@ def same(first, second):
 def test_stopped_anywhere_and_resumed(name):
     recipe = SMALL.change(**RECIPES[name])
     whole = train(recipe, DATA, seed=0, replica=1)
-    for stop in range(1, whole.steps + 1):
-        keeper = InMemory(stop)
-        with pytest.raises(Stop):
-            train(recipe, DATA, seed=0, replica=1, keeper=keeper)
-        same(train(recipe, DATA, seed=0, replica=1, keeper=keeper), whole)
+    keeper = InMemory(stop_after=whole.steps)
+    with pytest.raises(Stop):
+        train(recipe, DATA, seed=0, replica=1, keeper=keeper)
+    assert list(keeper.kept) == list(range(1, whole.steps + 1))
+    for state in keeper.kept.items():
+        same(train(recipe, DATA, seed=0, replica=1, keeper=InMemory(resumed=state)), whole)
 
 
 def test_the_state_matters():
     """Resumed from another replica's state, the training ends elsewhere: the test above can fail."""
-    keeper = InMemory(5)
+    keeper = InMemory(stop_after=5)
     with pytest.raises(Stop):
         train(SMALL, DATA, seed=0, replica=2, keeper=keeper)
-    resumed = train(SMALL, DATA, seed=0, replica=1, keeper=keeper)
+    resumed = train(SMALL, DATA, seed=0, replica=1, keeper=InMemory(resumed=(5, keeper.kept[5])))
     assert resumed.outputs["test"].tobytes() != train(SMALL, DATA, seed=0, replica=1).outputs["test"].tobytes()
 
 

@@ -33,7 +33,7 @@ def votes_by_id(predictions):
     return dict(zip(predictions.ids.tolist(), predictions.votes.T.tolist(), strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(files=st.lists(IDS, min_size=2, max_size=4))
 def test_dropping_keeps_what_a_dictionary_keeps(files):
     tables = [table(ids, seed) for seed, ids in enumerate(files)]
@@ -49,7 +49,7 @@ def test_dropping_keeps_what_a_dictionary_keeps(files):
         assert opened.summary.dropped == tuple(len(ids) - len(expected) for ids in files)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(files=st.lists(IDS, min_size=2, max_size=3))
 def test_refuses_exactly_what_is_not_one_to_one(files):
     tables = [table(ids, seed) for seed, ids in enumerate(files)]
@@ -64,7 +64,7 @@ def test_refuses_exactly_what_is_not_one_to_one(files):
             assert opened.summary.order == ("same order" if same else "joined")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(order=st.permutations(list(range(9))), replicas=st.integers(2, 4), data=st.data())
 def test_any_order_gives_the_same_rows(order, replicas, data):
     tables = [table(list(range(9)), seed) for seed in range(replicas)]

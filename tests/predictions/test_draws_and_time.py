@@ -212,18 +212,17 @@ def test_times_that_are_missing_or_are_not_times():
 
 
 @pytest.mark.parametrize(
-    "name", ["rowid", "file_row_number", "r", "i0", "c", "p0_1", "f0", "c_id", "source0", "aligned", "whole0", "ROWID"]
+    "names",
+    [["rowid", "file_row_number", "r", "i0", "c", "p0_1", "f0", "c_id", "source0", "aligned", "whole0"], ["ROWID"]],
+    ids=["all", "capitals"],
 )
 @pytest.mark.parametrize("form", ["npz", "csv", "parquet", "pandas", "jsonl"])
-def test_no_name_of_a_column_is_one_of_ours(name, form, tmp_path, monkeypatch):
+def test_no_name_of_a_column_is_one_of_ours(names, form, tmp_path, monkeypatch):
     monkeypatch.setattr("traintwice.predictions._matching.RANGE_ROWS", 10)
     monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 40)
     count = 100
-    tables = [
-        {"id": np.arange(count), "p": RNG.random(count), name: RNG.integers(0, 3 * count, count), "y": np.arange(count) % 2}
-        for _ in range(2)
-    ]
-    tables[1][name] = tables[0][name]
+    same = {name: RNG.integers(0, 3 * count, count) for name in names} | {"y": np.arange(count) % 2}
+    tables = [{"id": np.arange(count), "p": RNG.random(count)} | same for _ in range(2)]
     models = []
     for m, table in enumerate(tables):
         path = tmp_path / f"{m}.{form}"
@@ -238,10 +237,11 @@ def test_no_name_of_a_column_is_one_of_ours(name, form, tmp_path, monkeypatch):
             frame.to_json(path, orient="records", lines=True, double_precision=15) if form == "jsonl" else None
         models.append(path)
     flips = int(((tables[0]["p"] > 0.5) != (tables[1]["p"] > 0.5)).sum())
-    with open_predictions(models, id="id", by=name) as both:
+    with open_predictions(models, id="id", probs="p", label="y", by=names) as both:
         assert both.sums({"flips": "v0 <> v1"}) == {"flips": flips}
         assert sum(part.examples for part in both.batches()) == count
-        assert both.read().groups[name].tolist() == [str(v) for v in tables[0][name].tolist()]
+        groups = both.read().groups
+        assert {name: groups[name].tolist() for name in names} == {name: [*map(str, same[name].tolist())] for name in names}
 
 
 def test_draws_with_composite_ids_and_clusters():

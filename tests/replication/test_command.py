@@ -55,20 +55,20 @@ HERE = ["--on", "in-process"]
 
 
 def test_from_command_to_comparison(traintwice, tmp_path):
-    words = ["replicate", "--replicas", 3, "--recipe", "base=", "--recipe", "calm=--calm", "--store", "runs", "--report", "page"]
+    words = ["replicate", "--replicas", 2, "--recipe", "base=", "--recipe", "calm=--calm", "--store", "runs", "--report", "page"]
     status, out, err = traintwice(*words, "--", *COMMAND)
     assert status == 0, err
-    assert "6 of 6 replicas" in out
+    assert "4 of 4 replicas" in out
     assert "base → calm" in out
     assert (tmp_path / "page" / "index.html").exists()
-    assert err.count("done") == 6
-    assert "training with seed" in (tmp_path / "runs" / "logs" / "calm" / "0002.log").read_text()
+    assert err.count("done") == 4
+    assert "training with seed" in (tmp_path / "runs" / "logs" / "calm" / "0001.log").read_text()
     status, out, _ = traintwice("measure", "runs/predictions/base", "--against", "runs/predictions/calm", "--paired", "--json")
     assert status == 0
     assert json.loads(out)["paired"]
     status, out, err = traintwice(*words, "--json", "-q", "--", *COMMAND)
     assert (status, err) == (0, "")
-    assert json.loads(out)["recipes"]["base"]["replicas"] == 3
+    assert json.loads(out)["recipes"]["base"]["replicas"] == 2
 
 
 @pytest.mark.parametrize("kind", ["csv", "npy", "npz"])
@@ -196,7 +196,7 @@ def test_check_names_what_a_command_draws_without_a_seed(traintwice, tmp_path):
 
 
 STUDY = """
-replicas = 2
+replicas = {replicas}
 [trainer]
 {trainer}
 [recipes]
@@ -206,12 +206,12 @@ replicas = 2
 
 def test_a_study_file_with_a_command(traintwice, tmp_path):
     trainer = f"command = {json.dumps(' '.join(COMMAND))}"
-    (tmp_path / "study.toml").write_text(STUDY.format(trainer=trainer, recipes='base = ""\ncalm = "--calm"'))
+    (tmp_path / "study.toml").write_text(STUDY.format(trainer=trainer, recipes='base = ""\ncalm = "--calm"', replicas=1))
     status, out, err = traintwice("run", "study.toml", "--store", "runs", "--no-report")
     assert status == 0, err
+    assert "2 of 2 replicas" in out
+    status, out, _ = traintwice("run", "study.toml", "--store", "runs", "--replicas", 2, "--no-report", "-q")
     assert "4 of 4 replicas" in out
-    status, out, _ = traintwice("run", "study.toml", "--store", "runs", "--replicas", 3, "--no-report", "-q")
-    assert "6 of 6 replicas" in out
     status, _, err = traintwice("run", "study.toml", "--set", "epochs=3")
     assert status == 2
     assert "--set: study.toml trains with a function or command of its own" in err
@@ -224,7 +224,9 @@ def test_a_study_file_with_a_function(traintwice, tmp_path, monkeypatch):
         "    p = 0.5 + 0.4 * np.tanh(noise * run.stream('init').normal(size=20))\n    return {'id': np.arange(20), 'p': p}\n"
     )
     recipes = "base = {}\ncalm = { noise = 0.1 }"
-    (tmp_path / "study.toml").write_text(STUDY.format(trainer='function = "functions_of_study:main"', recipes=recipes))
+    (tmp_path / "study.toml").write_text(
+        STUDY.format(trainer='function = "functions_of_study:main"', recipes=recipes, replicas=2)
+    )
     status, out, err = traintwice("run", "study.toml", "--store", "runs", "--report", "page")
     assert status == 0, err
     assert "4 of 4 replicas" in out

@@ -17,6 +17,7 @@ import pytest
 from heavy import heavy
 from trainings import LABELS, train
 from traintwice import replicate
+from traintwice.errors import TrainingFailed
 
 SCRIPT = """
 import os, sys, time
@@ -125,14 +126,13 @@ def test_one_thread_each_unless_more_are_wanted(tmp_path):
     assert replicate(threads, replicas=1, store=tmp_path / "b", threads=3).records["base"][0]["splits"][""]["rows"] == 3
 
 
-def test_user_errors_hangs_and_deaths_are_one_sentence_each(tmp_path):
+def test_user_errors_and_deaths_are_one_sentence_each(tmp_path):
     body = """
     if run.replica == 0: raise ValueError("no data")
     if run.replica == 1: sys.exit("cannot go on")
     if run.replica == 2: os.kill(os.getpid(), 9)
-    if run.replica == 3: time.sleep(600)
-    if run.replica == 4: os._exit(7)"""
-    status, out, err = finish(run_script(tmp_path, textwrap.indent(textwrap.dedent(body), "    ").strip(), 6, "timeout=6"))
+    if run.replica == 3: os._exit(7)"""
+    status, out, err = finish(run_script(tmp_path, textwrap.indent(textwrap.dedent(body), "    ").strip(), 5))
     assert (status, out) == (0, "finished 1\n")
     lines = [line for line in err.splitlines() if line.startswith("base, replica") or "UserWarning" in line]
     for replica, reason in enumerate(
@@ -140,13 +140,22 @@ def test_user_errors_hangs_and_deaths_are_one_sentence_each(tmp_path):
             "ValueError: no data",
             r"the training ended its process with sys.exit\('cannot go on'\)",
             r"its process was killed \(signal 9; if memory was short, use fewer --jobs\)",
-            r"took longer than 6 s and was ended \(--timeout\)",
             "its process ended with status 7 before it returned predictions",
         ]
     ):
         assert any(re.match(rf"base, replica {replica}: {reason} \(log: ", line) for line in lines), (replica, err)
     assert 'script.py", line' in err
     assert 'raise ValueError("no data")' in err
+
+
+def test_a_training_that_hangs_is_ended(tmp_path):
+    """The only replica, so that it does not matter how long a process needs to start here."""
+
+    def hangs(run):
+        time.sleep(600)
+
+    with pytest.raises(TrainingFailed, match=r"replica 0: took longer than 1 s and was ended \(--timeout\)"):
+        replicate(hangs, replicas=1, labels=LABELS, store=tmp_path / "runs", timeout=1)
 
 
 def running(token):

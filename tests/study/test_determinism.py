@@ -212,6 +212,7 @@ def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
     assert "cannot be avoided here" in said
 
 
+@heavy
 def test_values_come_from_the_other_process():
     process = RemoteRun(Followed(SMALL, seed=0, replica=0, steps=2), SOURCE)
     try:

@@ -175,6 +175,7 @@ def test_two_runs_that_make_the_store_together(small, tmp_path):
     assert [m.wait() for m in makers] == [0, 0]
 
 
+@heavy
 @pytest.mark.usefixtures("worker_processes")
 def test_a_worker_that_prints_does_no_harm(small, undisturbed, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("print('hello from somebody')")
