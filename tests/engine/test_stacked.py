@@ -320,7 +320,9 @@ def test_the_reference_engine_gives_the_same_through_either_door():
     assert bits(made) == bits(train(GATED, DATA, seed=0, replica=2))
 
 
-def test_larger_networks_have_smaller_groups():
+def test_larger_networks_have_smaller_groups(monkeypatch):
+    monkeypatch.setattr(choosing, "cache_bytes", lambda: choosing.OWN_CACHE)
+    monkeypatch.setattr(choosing, "available_bytes", lambda: 4 << 30)
     sizes = [group_size(ODD.change(network=MLP(h), batch_size=128), DATA, STACK) for h in ((16,), (256, 256), (20000, 20000))]
     assert sizes[0] == LARGEST
     assert sizes == sorted(sizes, reverse=True)

@@ -16,6 +16,7 @@ from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Dataset, Digits, Split
 from traintwice.engine import Choice, Execution, choose, train, train_group
+from traintwice.engine import _choosing as choosing
 from traintwice.engine._choosing import LARGEST, PLACES, TO_ROUNDING, group_size, obstacle_to_vectorising, places_of, preferred
 from traintwice.errors import BadSpec, Diverged
 from traintwice.methods import anti_distillation, co_distillation, ensemble, ensemble_distillation
@@ -252,8 +253,10 @@ def test_one_component_of_a_shared_network_is_vectorised():
     assert obstacle_to_vectorising(ODD.change(network=SharedTrunk((9,))), DATA) is None
 
 
-def test_what_a_gpu_would_be_given():
+def test_what_a_gpu_would_be_given(monkeypatch):
     """The choice is a function of recipe, data and device, and can be asked for without one."""
+    monkeypatch.setattr(choosing, "cache_bytes", lambda: choosing.OWN_CACHE)
+    monkeypatch.setattr(choosing, "available_bytes", lambda: 4 << 30)
     gpu = Execution(device="cuda")
     assert preferred(ODD, DATA, gpu) == Choice("stacked", "MLP on a GPU")
     assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, gpu) == Choice("vectorised", "LeNet5 is not an MLP, on a GPU")
