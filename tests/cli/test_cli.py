@@ -49,7 +49,7 @@ def finished(tmp_path_factory):
         "--jobs",
         "1",
     ]
-    settings = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
+    settings = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "COLUMNS": "100"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=settings)
     assert done.returncode == 0, done.stderr
     (folder / "printed").write_text(done.stdout)

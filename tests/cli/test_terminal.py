@@ -86,7 +86,9 @@ def test_a_gate_shows_its_outcome_and_budgets_first(files, terminal):
 @pytest.mark.parametrize("no_colour", [True, False])
 def test_a_log_without_a_terminal_is_whole(files, traintwice, monkeypatch, no_colour):
     monkeypatch.delenv("COLUMNS")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     if not no_colour:  # as hosts of continuous integration set it
         monkeypatch.setenv("FORCE_COLOR", "1")
     out = traintwice(*STANDARD)[1]
