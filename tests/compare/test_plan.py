@@ -175,7 +175,7 @@ def test_the_smallest_plan_that_is_enough_is_named():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "churn: got None"),
+        ({}, "plan: got no churn"),
         ({"churn": 5}, "churn: got 5"),
         ({"churn": 0.1, "detect": 2}, "detect: got 2"),
         ({"churn": 0.1, "detect": 0.1, "standard_error": 0.1}, "not both"),
