@@ -5,12 +5,17 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 collect_ignore = [
     f"src/traintwice/integrations/{package}.py" for package in ("transformers", "lightning") if find_spec(package) is None
 ]
 if find_spec("griffe") is None:
     collect_ignore.append("reproduction/src/traintwice_reproduction/site/docstrings.py")
+
+# The same examples in every run, however slow the machine is; `make fuzz` looks for others.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_collection():

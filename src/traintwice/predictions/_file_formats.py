@@ -209,12 +209,12 @@ def _json(table: Table, path: Path, name: str) -> Source:
 def _arrow(table: Table, path: Path, name: str) -> Source:
     """Arrow IPC files, also under the name Feather."""
     try:
-        from pyarrow import feather
+        from pyarrow import ArrowException, feather
     except ImportError as reason:
         raise BadInput(f"{name}: Arrow files need pyarrow: pip install pyarrow; or write Parquet") from reason
     try:
         found = feather.read_table(path)
-    except (OSError, ValueError) as reason:
+    except (ArrowException, OSError, ValueError) as reason:
         raise BadInput(f"{name}: cannot be read as Arrow ({reason}); it may be cut short or of another format") from reason
     refuse_repeated(found.column_names, name)
     with registered(table, found, name) as relation:
