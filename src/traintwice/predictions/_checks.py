@@ -43,6 +43,8 @@ def is_series(given: Any) -> bool:
 
 EXACT = 1 << 53
 """Integers up to this one are exact in float64."""
+FLOATS, INTEGERS = (float, np.floating), (int, np.integer)
+MISSING_TYPES = ("NoneType", "NAType", "NaTType")
 
 
 def plain_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
@@ -60,39 +62,44 @@ def plain_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
             ) from None
     if array.dtype.kind != "O":
         return array
-    entries = [None if _is_missing(entry) else entry for entry in array.flat]
-    given = [entry for entry in entries if entry is not None]
-    kinds = {_kind_of(entry) for entry in given}
-    if kinds == {"truth"} and len(given) == len(entries):
+    types = set(map(type, array.flat))
+    kinds = {_kind_of(one) for one in types}
+    if "number" in kinds and all(entry != entry for entry in array.flat if isinstance(entry, FLOATS)):
+        kinds = kinds - {"number"} | {"missing"}  # no number but NaN
+    complete, kinds = "missing" not in kinds, kinds - {"missing"}
+    if kinds == {"truth"} and complete:
         found = array.astype(bool)
     elif kinds <= {"text"} or kinds == {"truth"}:
-        found = np.array([None if entry is None else str(entry) for entry in entries], dtype=object)
-    elif kinds == {"integer"} and len(given) == len(entries) and max(map(abs, given)) < 1 << 63:
-        found = np.array(given, dtype=np.int64)
-    elif kinds <= {"integer", "number"} and all(abs(entry) <= EXACT for entry in given if _kind_of(entry) == "integer"):
-        found = np.array([np.nan if entry is None else entry for entry in entries], dtype=np.float64)
+        found = array if types <= {str, type(None)} else as_text(array)
+    elif kinds == {"integer"} and complete and all(-(1 << 63) < entry < 1 << 63 for entry in array.flat):
+        found = array.astype(np.int64)
+    elif kinds <= {"integer", "number"} and all(abs(int(n)) <= EXACT for n in array.flat if isinstance(n, INTEGERS)):
+        found = np.array([np.nan if _is_missing(n) else n for n in array.flat], dtype=np.float64).reshape(array.shape)
     else:
-        shown = ", ".join(sorted({type(entry).__name__ for entry in given})[:5])
+        shown = ", ".join(sorted({one.__name__ for one in types if _kind_of(one) in kinds})[:5])
         told = f"{source}: array {name!r} holds Python objects of several types or of a type that is not read ({shown})"
         raise BadInput(f"{told}; expected text, numbers or truth values alone")
-    return found.reshape(array.shape)
+    return found
 
 
 def as_text(array: np.ndarray) -> np.ndarray:
     """An array as text; None where an entry is missing."""
-    return np.array([None if _is_missing(entry) else str(entry) for entry in array.tolist()], dtype=object)
+    text = [None if _is_missing(entry) else str(entry) for entry in array.ravel().tolist()]
+    return np.array(text, dtype=object).reshape(array.shape)
 
 
 def _is_missing(entry: Any) -> bool:
     """True for None, NaN, and the missing values of pandas."""
-    is_nan = isinstance(entry, float | np.floating) and np.isnan(entry)
-    return entry is None or bool(is_nan) or type(entry).__name__ in ("NAType", "NaTType")
+    is_nan = isinstance(entry, FLOATS) and entry != entry
+    return entry is None or is_nan or type(entry).__name__ in MISSING_TYPES
 
 
-def _kind_of(entry: Any) -> str:
-    """What an object is: text, truth, integer, number, or the name of another type."""
-    kinds = {"text": str, "truth": bool | np.bool_, "integer": int | np.integer, "number": float | np.floating}
-    return next((kind for kind, types in kinds.items() if isinstance(entry, types)), type(entry).__name__)
+def _kind_of(one: type) -> str:
+    """What the objects of a type are: missing, text, truth, integer, number, or the name of another type."""
+    if one.__name__ in MISSING_TYPES:
+        return "missing"
+    kinds = {"text": (str,), "truth": (bool, np.bool_), "integer": INTEGERS, "number": FLOATS}
+    return next((kind for kind, types in kinds.items() if issubclass(one, types)), one.__name__)
 
 
 PROBS_OR_LABELS = "(replicas, examples, classes) with probabilities or (replicas, examples) with predicted labels"
