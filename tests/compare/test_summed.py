@@ -70,6 +70,15 @@ def test_every_number_is_the_same(draw, write, kind, labelled, clustered):
         assert verdicts[0].get(question) == verdicts[1].get(question)
 
 
+@pytest.mark.parametrize("details", [True, False])
+def test_a_score_of_a_threshold_reaches_it_in_single_precision(details):
+    scores = np.array([0.7, 0.1, 0.05, 0.6999999])
+    old, new = ({"id": np.arange(4), "p": p} for p in (scores, scores.astype(np.float32)))
+    for threshold, positive in ((0.7, 1), (0.1, 3), (0.05, 4)):
+        (found,) = diff(old, new, thresholds=[threshold], details=details).decisions
+        assert (found.old_positive.value, found.new_positive.value, found.changed.value) == (positive / 4, positive / 4, 0)
+
+
 def test_what_is_left_out_is_named_and_none_of_it_is_there(draw, write):
     probs, y = draw(2, 300, 2)
     d = diff(*write(probs, y), details=False)

@@ -197,6 +197,11 @@ def test_targets_that_cannot_be_written(tmp_path, path, message):
     [
         ({"ids": np.array([1, 1, 2])}, "1 ids are on more than one row"),
         ({"ids": np.array([1, 2])}, "ids: got 2 entries, expected 3"),
+        (
+            {"ids": np.array([1.0, 2.0, 3.0])},
+            "ids: got dtype float64, which does not identify rows exactly; expected integers or text",
+        ),
+        ({"ids": np.array([1, 2, None], dtype=object)}, "ids: got dtype float64"),
         ({"ids": np.array([1, "a", None], dtype=object)}, "holds Python objects of several types"),
         ({"class_names": ["a"]}, "class_names: got 1, expected 2"),
         ({"class_names": ["a", "A"]}, "class_names: got a, A; each needs a name .* differs from the others in more than case"),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from traintwice.metrics._decisions import in_single_precision, reaches
 from traintwice.metrics._definition import Scale, Unit, to_numpy
 from traintwice.metrics._means import weights_of
 from traintwice.predictions import Predictions
@@ -119,8 +120,14 @@ def score(m: int) -> Expression:
 
 
 def decided(m: int, threshold: float) -> Expression:
-    """Whether the probability of class 1 is at least a threshold."""
-    return _combined(f"({{}} >= {float(threshold)!r})", lambda scores: scores >= threshold, score(m))
+    """Whether the probability of class 1 reaches a threshold."""
+    return _combined(reaches_in_sql("{0}", threshold), lambda scores: reaches(scores, threshold), score(m))
+
+
+def reaches_in_sql(score: str, threshold: float) -> str:
+    """`reaches` in SQL."""
+    single = in_single_precision(threshold)
+    return f"({score} >= {threshold:.16e}{f' OR {score} = {single:.16e}' if single < threshold else ''})"
 
 
 def number(m: int) -> Expression:

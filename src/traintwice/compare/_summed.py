@@ -15,7 +15,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare._comparison import DiffAccumulator
 from traintwice.compare._estimates import interval
-from traintwice.compare._expressions import ONE
+from traintwice.compare._expressions import ONE, reaches_in_sql
 from traintwice.compare._inputs import DiffOptions
 from traintwice.compare._parts import PREDICTED
 from traintwice.compare._soft_measures import PairMeasures, measured, quality_of
@@ -173,8 +173,8 @@ class DiffSQL(SummedDiff):
         cells = {"labelled": "CAST(y IS NOT NULL AS INTEGER)"} if self._by_pattern else {key: key for key in ("v0", "v1", "y")}
         cells |= {key: key for key in keys}
         for m in (0, 1) if self.decisions else ():  # in place of a score: the highest threshold that it reaches
-            reached = ", ".join(f"CASE WHEN p{m}_1 >= {t!r} THEN {t!r} ELSE -1.0 END" for t in self.decisions)
-            cells[f"p{m}_1"] = f"greatest({reached})"
+            reached = ((reaches_in_sql(f"p{m}_1", t), t) for t in self.decisions)
+            cells[f"p{m}_1"] = f"greatest({', '.join(f'CASE WHEN {sql} THEN {t:.16e} ELSE -1.0 END' for sql, t in reached)})"
         if not self.binary:
             return cells, {}, []
         sums, squares = {"tv": "abs(d)"}, {"tv2": "d * d"}

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from traintwice.errors import BadInput
 from traintwice.metrics._functions import as_function, mean_metric
 from traintwice.metrics._means import MeanOf, RatioOf
@@ -20,7 +22,18 @@ def _at_threshold(predictions: Predictions, threshold: float) -> Array:
     if not (math.isfinite(threshold) if predictions.has_scores else 0 <= threshold <= 1):
         expected = "a finite number" if predictions.has_scores else "a probability, from 0 to 1"
         raise BadInput(f"threshold: got {threshold}, expected {expected}")
-    return positive_scores(predictions) >= threshold
+    return reaches(positive_scores(predictions), threshold)
+
+
+def in_single_precision(threshold: float) -> float:
+    """The float32 nearest to a threshold, which a file of float32 holds for it; the threshold itself where float32 has none near it."""
+    limits = np.finfo(np.float32)
+    return float(np.float32(threshold)) if limits.tiny <= abs(threshold) <= limits.max else threshold
+
+
+def reaches(scores: Array, threshold: float) -> Array:
+    """True where a score is at least the threshold, or is the threshold in single precision: 0.7 in float32 is below 0.7 in float64."""
+    return (scores >= threshold) | (scores == in_single_precision(threshold))
 
 
 def _decided_positive(predictions: Predictions, *, threshold: float | None = None) -> Array:

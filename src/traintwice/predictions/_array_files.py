@@ -293,7 +293,7 @@ def write_predictions(
         if alike or (any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))):
             told = f"{path}: class_names: got {', '.join(names)}"
             raise BadInput(f"{told}; each needs a name that is not a number and differs from the others in more than case")
-    given: dict[str, Any] = {} if ids is None else {"id": ids}
+    given: dict[str, Any] = {} if ids is None else {"id": _as_ids(ids, path)}
     if predicted.ndim == 1:
         given["pred"] = predicted if names is None else names[predicted]
     else:
@@ -312,6 +312,15 @@ def write_predictions(
                 raise BadInput(f"{path}: {told}; an id must name one example")
         session.write(path, f"{select}{' ORDER BY id' if ids is not None else ''}")
     return path
+
+
+def _as_ids(ids: Array, path: Path) -> np.ndarray:
+    """Ids of a type that readers accept."""
+    found = plain_objects(np.asarray(ids), "ids", str(path))
+    if found.dtype.kind in "fc":
+        told = f"{path}: ids: got dtype {found.dtype}, which does not identify rows exactly"
+        raise BadInput(f"{told}; expected integers or text: pass ids.astype(int) where all are whole numbers")
+    return found
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from traintwice.compare._expressions import reaches_in_sql
 from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions._session import all_of, any_of, identifier, literal
 from traintwice.sums._format import CONFLICTS, EMPTY, FAULTS, Description
@@ -165,7 +166,7 @@ class RowSteps:
             state = f"CASE {' '.join(cases)} END"
         columns = {"state": f"CASE WHEN fine = 1 THEN {state} ELSE -1 END"}
         for j, t in enumerate(d.thresholds):
-            old, new = (f"CASE WHEN p1_{m} >= {t!r} THEN {2 - m} ELSE 0 END" for m in (0, 1))
+            old, new = (f"CASE WHEN {reaches_in_sql(f'p1_{m}', t)} THEN {2 - m} ELSE 0 END" for m in (0, 1))
             columns[f"d{j}"] = f"CASE WHEN fine = 1 THEN {old} + {new} ELSE -1 END"
         inner = "tt_judged"
         if d.means:
