@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traintwice.errors import BadInput
-from traintwice.predictions import _blocks as reader
+from traintwice.predictions import _aligned as reader
 from traintwice.predictions import _matching as matching
 from traintwice.predictions import open_predictions
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from traintwice.errors import BadInput
-from traintwice.predictions import _blocks as reader
+from traintwice.predictions import _aligned as reader
 from traintwice.predictions import open_predictions, open_rows
 
 RNG = np.random.default_rng(3)

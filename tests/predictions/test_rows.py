@@ -46,7 +46,7 @@ def test_clusters_of_files(columns, in_first, shuffled):
 
 
 def test_clusters_are_the_same_in_every_block(monkeypatch):
-    from traintwice.predictions import _blocks as reader
+    from traintwice.predictions import _aligned as reader
 
     monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 8)
     with open_predictions([OLD, {"id": IDS, "p": Q}], cluster="user") as both:

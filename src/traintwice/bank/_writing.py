@@ -14,7 +14,7 @@ from traintwice._files import check_name, write_whole
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._bank import SCHEMA, BankStudy, digest_of, slug_of
-from traintwice.predictions._checks import to_numpy
+from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._session import Session
 

@@ -22,7 +22,7 @@ from traintwice.compare._results import Diff
 from traintwice.compare._shown import Shown, fields_of
 from traintwice.errors import BadInput, StoreError
 from traintwice.predictions._bank import digest_of
-from traintwice.predictions._checks import to_numpy
+from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._inputs import one_model
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._rows import Rows

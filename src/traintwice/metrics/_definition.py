@@ -15,7 +15,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
-from traintwice.predictions._checks import to_numpy as to_numpy
+from traintwice.predictions._derived import to_numpy as to_numpy
 from traintwice.statistics._effective import cluster_freedom, effective_carriers, effective_number
 from traintwice.types import Array
 

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.predictions._aligned import AlignedPredictions, open_predictions
+from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._array_files import write_predictions
-from traintwice.predictions._blocks import DrawBlock
 from traintwice.predictions._in_memory import from_arrays
 from traintwice.predictions._inputs import is_array, items_of, replicas_of
 from traintwice.predictions._layout import Layout, Summary
-from traintwice.predictions._predictions import Predictions
+from traintwice.predictions._opening import open_predictions
+from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._rows import Rows, open_rows
 

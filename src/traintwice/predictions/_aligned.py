@@ -1,29 +1,186 @@
-"""Predictions of several files on the same examples, matched row by row: sums in SQL, or blocks of rows of bounded size."""
+"""Predictions of several files on the same examples, matched row by row: blocks of rows of bounded size, or sums in SQL."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, cast
 
-from traintwice._typed import typed
+import numpy as np
+
 from traintwice.errors import BadInput
-from traintwice.predictions._blocks import RowBlocks, items_of_draws
-from traintwice.predictions._classes import Classes, agreed_classes
-from traintwice.predictions._faults import check_contents
-from traintwice.predictions._inputs import expand
-from traintwice.predictions._layout import Summary, recognise_all
-from traintwice.predictions._matching import CELLS, Matcher, Steps
-from traintwice.predictions._opening import filled, open_source
-from traintwice.predictions._reading import Reading, groups_of, reading_of
+from traintwice.predictions._classes import Classes
+from traintwice.predictions._layout import Summary
+from traintwice.predictions._matching import CELLS, Alignment, Matcher, Steps
+from traintwice.predictions._predictions import BLOCK_ELEMENTS, DrawBlock, Predictions
+from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._session import Session, check_target, identifier
-from traintwice.predictions._source import with_path
-from traintwice.predictions._tables import DatabaseTable, LakeTable
-from traintwice.predictions._views import View, make_views, without_unanswered
+from traintwice.predictions._source import WIDE, family
+from traintwice.predictions._views import View
 
 DOING = "reading the predictions"
+
+QUERY_ELEMENTS, LEAST_ROWS = 1 << 22, 1 << 11
+"""Elements and rows that one query reads where a block has fewer: with many classes a query takes longer than the rows of a block."""
+
+
+class RowBlocks:
+    """The rows of matched files in blocks."""
+
+    def __init__(
+        self,
+        session: Session,
+        views: Sequence[View],
+        rows: Sequence[int],
+        *,
+        named: Classes,
+        reading: Reading,
+        unchecked: Sequence[View] = (),
+        period: str | None = None,
+        draws: tuple[int, ...] | None = None,
+    ) -> None:
+        self._session, self._views, self._period, self._draws = session, views, period, draws
+        self._matcher = Matcher(session, views, rows, unchecked=unchecked, drop=reading["on_missing"] == "drop")
+        self._names = {c: name for view in reversed(views) for c, name in view.names.items()}  # of the first file that has it
+        self.named, self.class_names, self.cluster = named, named.names, self._names.get("c")
+        self.groups, self.shown, self.most_rows = groups_of(reading), tuple(reading["show"]), max(rows)
+        self.has_labels, self.has_weights = (any(name in view.cells for view in views) for name in ("y", "w"))
+        kind, self.classes, self.replicas = views[0].layout.kind, views[0].layout.classes, len(views)
+        self.is_regression, self.has_draws = kind == "regression", draws is not None
+        self.has_probs = kind not in ("votes", "regression") and not self.has_draws
+        self._width = self.classes or 1 if self.has_probs or self.has_draws else 1
+        self._rows = max(1, BLOCK_ELEMENTS // (self.replicas * self._width))
+
+    @property
+    def alignment(self) -> Alignment:
+        """How rows were matched; matches them where that was not done yet."""
+        if self._matcher.alignment is None:
+            self._matcher.cells({"c": "c"} if any("c" in view.cells for view in self._views) else {}, {}, ())
+            self._check_unchanged()
+        return cast(Alignment, self._matcher.alignment)
+
+    def batches(self) -> Iterator[Predictions]:
+        """Blocks of bounded size, all files as replicas, with ids, labels, weights, groups and clusters.
+
+        Where some rows have no label, the rows of a block come in two parts, those with labels and those without; a regression has
+        ``targets`` instead, nan where a row has none. Rows come in the order of the files, or in no particular order where files
+        were joined.
+        """
+        for block in self.blocks():
+            yield from block.by_label()
+
+    def blocks(self) -> Iterator[Predictions]:
+        """As `batches`, with the rows of a block in one part; a label is −1 (a target nan) where a row has none."""
+        if self.has_draws:
+            raise BadInput("items were drawn several times (--draws): they are compared by their draws, not row by row")
+        single = [f"{c}_{m}" for m, view in enumerate(self._views) for c in view.predictions if c != "l"]
+        for start, source, count in self._ranges():
+            known, found = self._known(source, single, count)
+            values = np.stack([self._predicted(m, source, found, count) for m in range(self.replicas)])
+            known["targets" if self.is_regression else "labels"] = known.pop("labels")
+            known |= {"positions": np.arange(start, start + count), "some_labelled": not self.is_regression}
+            whole = Predictions.trusted(values, scores=self.is_regression, class_names=self.class_names, **known)
+            for first in range(0, count, self._rows):
+                yield whole if count <= self._rows else whole.slice(first, min(first + self._rows, count))
+        self._check_unchanged()
+
+    def items(self) -> Iterator[DrawBlock]:
+        """Blocks of items, with how often each model drew each class. Raises `BadInput` without draws."""
+        if not self.has_draws:
+            raise BadInput("these rows are not draws; pass --draws COLUMN where a model answered an item several times")
+        for _, source, count in self._ranges():
+            counts = []
+            for m in range(self.replicas):
+                sizes = self._arrays(f"SELECT len(map_keys(h_{m})) AS n FROM {source}", count)["n"].astype(np.int64)
+                drawn = f"SELECT unnest(map_keys(h_{m})) AS k, unnest(map_values(h_{m})) AS n FROM {source}"
+                found = self._arrays(drawn, int(sizes.sum()))
+                counts.append(np.zeros((count, self._width), dtype=np.int64))
+                counts[m][np.repeat(np.arange(count), sizes), found["k"]] = found["n"]
+            known = self._known(source, [], count)[0]
+            labels = known.pop("labels")
+            yield DrawBlock(counts, np.full(count, -1) if labels is None else labels, **known)
+        self._check_unchanged()
+
+    def read(self, *, labelled_only: bool = False) -> Predictions:
+        """All rows in memory, or only those with a label; where some rows have none, ``labelled`` is a mask of those with one."""
+        whole = Predictions.joined(list(self.blocks()))
+        if not labelled_only:
+            return whole
+        if not (labelled := whole.labelled if whole.targets is None else ~np.isnan(whole.targets)).any():
+            raise BadInput("no row has a label; pass --label, or measure without labels")
+        return whole.where(labelled)
+
+    def _check_unchanged(self) -> None:
+        for view in self._views:
+            view.source.check_unchanged()
+
+    def _ranges(self) -> Iterator[tuple[int, str, int]]:
+        """The first row, a FROM item with columns as in the matcher's source, and the number of rows of each range."""
+        rows, size = self.alignment.rows, self._rows
+        stage = self.has_draws or not self._matcher.side_by_side
+        if self._width > WIDE:
+            size *= max(1, min(QUERY_ELEMENTS // (size * self.replicas * self._width), LEAST_ROWS // size))
+            scanned = any(view.source.row != "rowid" for view in self._views)
+            stage |= scanned and rows > size  # a range of a Parquet file decodes all lists before it
+        if stage:
+            self._matcher.stage()
+        for start in range(0, rows, size):
+            yield start, self._matcher.source((start, min(start + size, rows))), min(size, rows - start)
+
+    def _known(self, source: str, further: Sequence[str], rows: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What is known of some rows, by the names that `Predictions` has for it; and further columns of the source."""
+        columns = [*(f"{sql} AS {name}" for name, sql in self._columns.items()), *further]
+        found = self._arrays(f"SELECT {', '.join(columns) or '1'} FROM ({self._matcher.relation(source)})", rows)
+        ids = [found[f"i{j}"] for j in range(len(self._views[0].ids))]
+        whole = ids[0] if ids else None
+        if len(ids) > 1:
+            whole = np.empty(rows, dtype=object)
+            whole[:] = list(zip(*[i.tolist() for i in ids], strict=True))
+        known: dict[str, Any] = {"labels": found.get("y"), "weights": found.get("w"), "ids": whole}
+        known["clusters"] = np.searchsorted(self._cluster_hashes, found["c"]).astype(np.int64) if "c" in found else None
+        known["groups"] = {name: found[f"g{j}"] for j, name in enumerate(self.groups)}
+        return known | {"shown": {name: found[f"o{j}"] for j, name in enumerate(self.shown)}}, found
+
+    def _predicted(self, m: int, source: str, found: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """What one replica predicts for some rows: ``N K``, ``N`` predicted labels or ``N`` numbers."""
+        columns, classes = self._views[m].predictions, self._width
+        if columns == ("l",):
+            return self._arrays(f"SELECT unnest(l_{m}) AS p FROM {source}", rows * classes)["p"].reshape(rows, classes)
+        values = [found[f"{column}_{m}"] for column in columns]
+        values = [1.0 - values[0], *values] if columns == ("s",) else values
+        return np.stack(values, axis=1) if len(values) > 1 else values[0]
+
+    def _arrays(self, sql: str, rows: int) -> dict[str, np.ndarray]:
+        found = self._session.arrays(sql, doing="reading the predictions")
+        for name, array in found.items():
+            if len(array) != rows:
+                raise BadInput(f"a file changed while it was read ({len(array):,} of {rows:,} rows came back); run again")
+            if isinstance(array, np.ma.MaskedArray):  # only groups and columns to show may be missing
+                found[name] = np.array(array.tolist(), dtype=object)
+        return found
+
+    @cached_property
+    def _columns(self) -> dict[str, str]:
+        """The SQL of what is known of rows, in types that NumPy holds without loss: large integers and dates as text."""
+        described = self._session.rows(f"DESCRIBE {self._matcher.relation()}", doing="reading the columns")
+        exact = {n for n, kind, *_ in described if family(kind) in ("integer", "boolean") and not kind.endswith("HUGEINT")}
+        columns = {n: n if n in exact else f"CAST({n} AS VARCHAR)" for n, *_ in described if n[0] in "igo"}
+        none = "'nan'::DOUBLE" if self.is_regression else "-1"
+        further = {"y": f"coalesce(y, {none})", "w": "w", "c": "hash(c)"}
+        return columns | {n: sql for n, sql in further.items() if any(n in view.cells for view in self._views)}
+
+    @cached_property
+    def _cluster_hashes(self) -> np.ndarray:
+        """The hash of every cluster, in rising order: the place of a hash is the number of its cluster."""
+        source = CELLS if "c" in self._matcher.keys else f"({self._matcher.relation()})"
+        sql = f"SELECT hash(c) AS h FROM (SELECT DISTINCT c FROM {source}) ORDER BY h"
+        (found,) = self._session.arrays(sql, doing="reading the clusters").values()
+        if (found[1:] == found[:-1]).any():
+            raise BadInput("two clusters have the same hash; rename one of them")
+        return np.asarray(found)
 
 
 class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]):
@@ -40,31 +197,15 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
         is_regression, has_probs, has_draws: each file holds numbers, probabilities, or several draws of each item.
         has_labels, has_weights: a file has a column of them.
         most_rows: rows of the longest file, known before rows are matched.
-        connection: the DuckDB connection in which the SQL of `relation` can be run.
     """
 
-    @typed
-    def __init__(
-        self,
-        session: Session,
-        views: Sequence[View],
-        rows: Sequence[int],
-        *,
-        named: Classes,
-        reading: Reading,
-        unchecked: Sequence[View] = (),
-        period: str | None = None,
-        draws: tuple[int, ...] | None = None,
-    ) -> None:
-        matcher = Matcher(session, views, rows, unchecked=unchecked, drop=reading["on_missing"] == "drop")
-        super().__init__(matcher, named.names, groups_of(reading), reading["show"])
-        self.named, self._period, self._draws = named, period, draws
-        self.has_labels, self.has_weights = (any(name in view.cells for view in views) for name in ("y", "w"))
-        self._names = {c: name for view in reversed(views) for c, name in view.names.items()}  # of the first file that has it
-        self.cluster, self.most_rows, self.connection = self._names.get("c"), max(rows), session.connection
+    @property
+    def connection(self) -> Any:
+        """The DuckDB connection in which the SQL of `relation` can be run."""
+        return self._session.connection
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self.close()
 
     def close(self) -> None:
         """Close the database and remove its temporary folder."""
@@ -199,98 +340,3 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
 
 def _select(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
-
-
-@typed
-def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictions:
-    r"""Predictions of several models on the same examples, from files or tables, matched by id.
-
-    Every file is one replica. Files whose ids come in the same order, which is verified id by id, are read side by side;
-    any other order is joined by DuckDB within the memory limit. Cells of several files are checked in the pass that matches
-    the rows, when these are first needed.
-
-    Args:
-        paths: a path, address, glob, directory or table, or a list of them; ``bank:STUDY/RECIPE`` for the predicted labels of the
-            replicas of a recipe in a bank, whose ids are places in the test split. An address (``s3://``, ``https://`` …) is that
-            of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
-            CSV, TSV, JSON lines, Arrow, npz, npy, safetensors; tables pandas, Polars, Arrow, and mappings from names to arrays.
-            Nothing is unpickled.
-        id: the column or columns that identify a row; one of the usual names (id, row_id …) is recognised.
-        probs: the columns of the predictions, in the order of the classes; or one column with a list, a score in [0, 1] or
-            a predicted label; or the prefix of name_0, name_1 … None recognises p_0 …, one list, one score, one label.
-        label: the true label, an integer class or a name; y, label and target are recognised.
-        weight, by: columns of weights and groups.
-        show: columns to show with single rows; files may differ in them, and the first value that is there is taken.
-        cluster: the columns that name the cluster of a row (a user, say): rows of one cluster are not independent.
-        draws: the column that numbers repeated draws of one item by one model; id then names the item.
-        time: a column of time, the last group: hours, days … years, or ranges of numbers.
-        classes: names of the classes in the order of the predictions' columns, where labels are names.
-        positive: name of the positive class of a binary model, which becomes class 1.
-        logits: the predictions are logits; softmax (or the logistic function, for one column) is applied.
-        regression: the predictions are numbers and not probabilities.
-        memory: limit for DuckDB, such as "2GB"; None takes half of this machine's memory. Beyond it, it spills to disk.
-        on_missing: what to do with ids that are missing from a file or are in it twice, and with rows of an id that hold no
-            prediction (missing or NaN): refuse them, or drop them.
-        by_position: match row n with row n and compare no ids.
-
-    Label, weight, groups, clusters and time may be in any one file; files that have the same column must agree on it.
-
-    Returns:
-        `AlignedPredictions`: `batches` streams, `read` takes all into memory, `sums` computes in SQL, `summary` reports
-        what was found.
-    Raises:
-        BadInput: a file cannot be read, the meaning of columns is not certain (the message names the option to pass), rows do not
-            match or a prediction is not a probability (with counts and the first offending row).
-    Example:
-        >>> old = {"id": np.array([1, 2, 3]), "p": np.array([0.9, 0.2, 0.4]), "y": np.array([1, 0, 0])}
-        >>> new = {"id": np.array([3, 1, 2]), "p": np.array([0.6, 0.8, 0.1])}
-        >>> with open_predictions([old, new]) as both:
-        ...     print(both.summary.describe().splitlines()[0], both.sums({"flips": "v0 <> v1"}))
-        2 files · 3 rows · joined by id {'flips': 1.0}
-    """
-    wanted = reading_of(reading)
-    items = expand(paths)
-    session = Session(wanted["memory"])
-    try:
-        columns = _columns_of(wanted)
-        for item in items if wanted["by_position"] else ():
-            if isinstance(item, LakeTable | DatabaseTable):
-                raise BadInput(f"{item}: the rows of a table have no order, so --by-position cannot match them; pass --id")
-        sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
-        for path in sorted(columns):
-            sources = [with_path(session, source, path) for source in sources]
-        if any(source.fill is not None for source in sources):
-            sources = filled(sources, wanted)
-        named, files = agreed_classes(session, recognise_all(session, sources, wanted), wanted)
-        views, period = make_views(session, files, named.names, wanted)
-        if wanted["on_missing"] == "drop" and not wanted["by_position"]:
-            views = [without_unanswered(session, view) for view in views]
-        rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
-        for view, count in zip(views, rows, strict=True):
-            if count == 0:
-                raise BadInput(f"{view.source.name} has columns but no rows{' with a prediction' if view.unanswered else ''}")
-        unchecked, drawn = views, None
-        if len(views) == 1 or wanted["draws"] is not None:
-            for view in views:
-                check_contents(session, view)
-            unchecked = []
-        if wanted["draws"] is not None:
-            drawn, (views, rows) = tuple(rows), items_of_draws(session, views)
-        return AlignedPredictions(
-            session, views, rows, named=named, reading=wanted, unchecked=unchecked, period=period, draws=drawn
-        )
-    except BaseException:
-        session.close()
-        raise
-
-
-def _columns_of(reading: Reading) -> frozenset[str]:
-    """Every column that an option names."""
-    found: set[str] = set()
-    for option in ("id", "probs", "by", "cluster", "show", "label", "weight", "time", "draws"):
-        value: Any = reading[option]
-        names = value if isinstance(value, tuple | list) else () if value is None else (value,)
-        if not all(isinstance(name, str) for name in names):
-            raise BadInput(f"{option}: got {type(value).__name__}; with files it is the name of a column")
-        found.update(names)
-    return frozenset(found)

@@ -303,3 +303,21 @@ def _in_order(layout: Layout, own: Names | None, reference: Names, swapped: bool
     if layout.kind == "columns":
         return replace(layout, columns=tuple(layout.columns[k] for k in order))
     return layout if order == tuple(range(len(order))) else replace(layout, order=order)
+
+
+def class_in_sql(source: Source, column: str, names: Names | None) -> str:
+    """The class 0 … K−1 of a label in SQL; NULL where it is none."""
+    cell, kind = source.cell(column), family(source.columns[column])
+    if kind == "boolean":
+        at = [name.lower() for name in names or ("false", "true")]
+        codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
+        return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
+    if kind == "number":
+        value = source.number(cell)
+        cell = f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+    if kind == "number":
+        return cell
+    whole = source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped
+    return cell if whole else f"TRY_CAST({cell} AS BIGINT)"

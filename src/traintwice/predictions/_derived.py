@@ -1,9 +1,9 @@
-"""What follows from the values of predictions: parts of them, labels, predicted classes, confidence."""
+"""What is known of examples, and what follows from predictions: parts of them, labels, predicted classes, confidence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -11,7 +11,6 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.predictions._checks import Examples, to_numpy
 from traintwice.types import Array
 
 FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
@@ -21,6 +20,81 @@ Kind = Literal["probs", "votes", "top", "scores", "outcomes", "graded"]
 """``outcomes``: answers that are right or wrong; ``graded``: answers with a score between 0 and 1. The last axis of the values of both
 holds the number of the answer and its score. ``top``: the last axis holds the predicted label, its probability and that of the true
 label."""
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A NumPy array of the same numbers, from any device."""
+    if isinstance(array, np.ndarray):
+        small = array.dtype.kind == "V" and array.dtype.type is not np.void  # bfloat16 and others that NumPy does not have
+        return array.astype(np.float32) if small else array
+    if is_series(array):
+        return np.asarray(array.to_numpy())
+    try:
+        return to_numpy(np.asarray(_on_cpu(array) if hasattr(array, "detach") else array))
+    except ValueError as reason:
+        raise BadInput(
+            f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
+        ) from None
+
+
+def _on_cpu(tensor: Any) -> Any:
+    """A tensor of PyTorch that NumPy can read: bfloat16 and smaller numbers become float32, which has all their values."""
+    tensor = tensor.detach().cpu()
+    small = tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64")
+    return tensor.float() if small else tensor
+
+
+def is_series(given: Any) -> bool:
+    """True for one column of pandas, Polars or Arrow, False for a table or an array."""
+    table = any(hasattr(given, name) for name in ("columns", "column_names", "collect"))
+    return hasattr(given, "to_numpy") and not table
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is known of the examples; each array has length ``N``.
+
+    Attributes:
+        labels: true classes, −1 for an example without one; None without labels.
+        weights, targets, ids, clusters: as in `Predictions`.
+        positions: the row of each example in the file or array that it comes from; None: not known.
+        groups, shown: for each column of groups, and each column to show with a row, the value of each example.
+        some_labelled: labels may be −1.
+    """
+
+    labels: Array | None = None
+    weights: Array | None = None
+    targets: Array | None = None
+    ids: Array | None = None
+    clusters: Array | None = None
+    positions: Array | None = None
+    groups: Mapping[str, Array] = field(default_factory=dict)
+    shown: Mapping[str, Array] = field(default_factory=dict)
+    some_labelled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.some_labelled and (self.labels is None or bool((self.labels >= 0).all())):
+            object.__setattr__(self, "some_labelled", False)
+
+    def map(self, change: Callable[[Array], Array]) -> Examples:
+        """The same with every array changed."""
+        found: dict[str, Any] = {n: None if (a := getattr(self, n)) is None else change(a) for n in ARRAYS}
+        of_columns = {n: {name: change(a) for name, a in getattr(self, n).items()} for n in ("groups", "shown")}
+        return Examples(**found, **of_columns, some_labelled=self.some_labelled)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """One after the other, as NumPy arrays; what a part lacks, the whole lacks."""
+
+        def join(arrays: Sequence[Any]) -> Any:
+            return None if any(a is None for a in arrays) else np.concatenate([to_numpy(a) for a in arrays])
+
+        found = {name: join([getattr(part, name) for part in parts]) for name in ARRAYS}
+        columns = {n: {c: join([getattr(p, n)[c] for p in parts]) for c in getattr(parts[0], n)} for n in ("groups", "shown")}
+        return cls(**found, **columns, some_labelled=any(part.some_labelled for part in parts))
+
+
+ARRAYS = ("labels", "weights", "targets", "ids", "clusters", "positions")
 
 
 class Derived:

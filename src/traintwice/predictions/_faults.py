@@ -10,12 +10,10 @@ from traintwice.errors import BadInput
 from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions._session import Session, all_of, any_of, show_id
 from traintwice.predictions._source import WIDE, family
-from traintwice.predictions._views import View
+from traintwice.predictions._views import ROLES, View, shared_columns
 
 SHOWN = 5
 """Ids that a message shows."""
-
-ROLES = {"y": "label", "w": "weight", "c": "cluster", "t": "time"}
 
 
 @dataclass(frozen=True)
@@ -126,12 +124,6 @@ def check_contents(session: Session, view: View) -> None:
             )
     if of_weight == 0:
         raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
-
-
-def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
-    """Each column that belongs to the example and not to a model (y, w, c, t, g0 …, o0 …), and the files that have it."""
-    names = dict.fromkeys(c for view in views for c in view.cells if c in ROLES or c[0] in "go")
-    return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
 
 
 def duplicates(session: Session, view: View, rows: int, *, allowed: bool) -> int:

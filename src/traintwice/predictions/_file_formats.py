@@ -8,17 +8,22 @@ import gzip
 import os
 import re
 import sys
+import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
 from traintwice._files import checking_room, copy_unpacked, zstd_lines
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._array_files import array_file
-from traintwice.predictions._session import Session, literal
-from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, with_vectors
+from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
+from traintwice.predictions._remote import RemoteFile, State, scan_of
+from traintwice.predictions._session import Session, identifier, literal
+from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, stamp_of, with_vectors
 
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
 """Longest line of a text file, in characters; columns whose cells are looked at in one query."""
@@ -230,3 +235,103 @@ READERS: dict[str, Callable[[Table, Path, str], Source]] = {
     **dict.fromkeys(("npz", "npy", "safetensors"), array_file),
 }
 """Format (see `_inputs.ENDINGS`) to the function that reads it."""
+
+
+def of_file(table: Table, item: File, shown: str = "") -> Source:
+    """A file in any format."""
+    if isinstance(item, RemoteFile):
+        return _of_remote_file(table, item)
+    session, shown = table.session, shown or str(item)
+    if shown == "-":
+        path, shown = standard_input(session), "standard input"
+    else:
+        path = item
+    stamp = stamp_of(path)
+    kind, compression = format_of(path, shown)
+    plain = path if compression is None else unpacked(session, path, compression, shown)
+    source = replace(READERS[kind](table, plain, shown), path=path, stamp=stamp)
+    source.check_unchanged()
+    return source
+
+
+def _of_remote_file(table: Table, file: RemoteFile) -> Source:
+    """Parquet by ranges and columns, where the server can; other files are copied first."""
+    before, name = file.state(), str(file)
+    known = format_of_name(file)
+    if before.size and before.ranges and (known == "parquet" or (known is None and file.bytes(0, 4) == b"PAR1")):
+        return _of_remote_parquet(table, file, before)
+    folder = Path(tempfile.mkdtemp(dir=table.session.folder))
+    copy = folder / (file.name or "file")
+    file.download(copy)
+    source = of_file(table, copy, name)
+    if source.relation != table.name:
+        return source  # Parquet, which is scanned where it is
+    copy.unlink()
+    return replace(source, path=None)
+
+
+def _of_remote_parquet(table: Table, file: RemoteFile, before: State) -> Source:
+    session, name = table.session, str(file)
+
+    @contextmanager
+    def scan(columns: Sequence[str] | None) -> Iterator[str]:
+        with scan_of(session, file, before.size or 0, table.name) as (relation, schema):
+            if columns is None:
+                check_names(session, schema, name)
+            yield relation
+        if columns is not None:
+            file.check_unchanged(before)
+
+    return table.on_demand(scan, name)
+
+
+def of_shards(table: Table, shards: Shards) -> Source:
+    """The rows of all shards in one table, with the keys of their folders as columns of text."""
+    parts = [of_file(Table(table.session, f"{table.name}_{n}", table.named), path) for n, path in enumerate(shards.files)]
+    first, cells_of = parts[0], []
+    for part, partition in zip(parts, shards.partitions, strict=True):
+        if set(part.columns) != set(first.columns) or part.class_names != first.class_names:
+            more, fewer = (
+                listed(sorted(set(a) - set(b))) for a, b in ((part.columns, first.columns), (first.columns, part.columns))
+            )
+            told = f"{shards.name}: {part.name} and {first.name} have different columns (more: {more or 'none'}; fewer: {fewer or 'none'})"
+            raise BadInput(f"{told}; the files of one model have the same columns")
+        for name, kind in part.columns.items():
+            if not part.untyped and {family(kind), family(first.columns[name])} not in ({family(kind)}, {"integer", "number"}):
+                told = f"{shards.name}: {name!r} has type {kind} in {part.name} and {first.columns[name]} in {first.name}"
+                raise BadInput(f"{told}; the files of one model have the same types")
+            if name in partition:
+                raise BadInput(f"{shards.name}: {name!r} is a column of {part.name} and a key of its folder; rename one")
+        cells = {name: part.cell(name) for name in first.columns}
+        if part.untyped:
+            cells = {
+                name: cell if part.columns[name].endswith("]") else f"CAST({cell} AS VARCHAR)" for name, cell in cells.items()
+            }
+        cells |= {key: "NULL::VARCHAR" if value is None else literal(value) for key, value in partition.items()}
+        cells_of.append(cells)
+    session, doing = table.session, f"{shards.name}: reading"
+
+    def select(at: int, columns: Collection[str]) -> str:
+        cells = ", ".join(f"{cells_of[at][name]} AS {identifier('c_' + name)}" for name in columns)
+        return f"SELECT {cells} FROM {parts[at].relation}"
+
+    shape = " UNION ALL BY NAME ".join(select(at, cells) for at, cells in enumerate(cells_of))
+    session.rows(f"CREATE TABLE {table.name} AS SELECT * FROM ({shape}) LIMIT 0", doing=doing)
+
+    def fill(columns: Collection[str]) -> Source:
+        for at, part in enumerate(parts):
+            if part.fill is not None:
+                part.fill([name for name in columns if name in part.columns])
+            session.rows(f"INSERT INTO {table.name} BY NAME {select(at, columns)}", doing=doing)
+            if part.relation == f"{table.name}_{at}":
+                session.rows(f"DROP TABLE {part.relation}", doing=doing)
+        return source
+
+    note = " · ".join(f"{part.name}: {part.note}" for part in parts if part.note)
+    source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names, note=note)
+    if any(part.fill is not None for part in parts) and not first.untyped:
+        return replace(source, fill=fill)
+    fill(cells_of[0])
+    if not first.untyped:
+        return source
+    return typed_by_cells(table, source)

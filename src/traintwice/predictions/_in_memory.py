@@ -10,8 +10,9 @@ import numpy as np
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import Examples, as_text, plain_objects, to_numpy
+from traintwice.predictions._checks import as_text, plain_objects
 from traintwice.predictions._classes import Classes, agreed_classes
+from traintwice.predictions._derived import Examples, to_numpy
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
 from traintwice.predictions._opening import TableWithArrays

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions._faults import check_contents, conflict, duplicates, faults, shared_columns, unmatched_in
+from traintwice.predictions._faults import check_contents, conflict, duplicates, faults, unmatched_in
 from traintwice.predictions._session import Session, all_of, any_of
 from traintwice.predictions._source import WIDE
-from traintwice.predictions._views import View
+from traintwice.predictions._views import View, shared_columns
 
 Order = Literal["by position", "same order", "joined"]
 Steps = Sequence[Mapping[str, str]]

@@ -1,27 +1,122 @@
-"""Each input as something that DuckDB can scan: a Parquet file, or a temporary table."""
+"""Predictions of several models from files and tables, each of which becomes something that DuckDB can scan."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from traintwice._formatting import listed
+from traintwice._typed import typed
 from traintwice.errors import BadInput
+from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._array_files import from_arrays
 from traintwice.predictions._bank import BankReplica
-from traintwice.predictions._file_formats import READERS, check_names, standard_input, typed_by_cells, unpacked
-from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
-from traintwice.predictions._layout import check_options, recognise
-from traintwice.predictions._reading import Reading
-from traintwice.predictions._remote import RemoteFile, State
-from traintwice.predictions._session import Session, identifier, literal
-from traintwice.predictions._source import Source, Table, family, refuse_repeated, registered, stamp_of
+from traintwice.predictions._classes import agreed_classes
+from traintwice.predictions._faults import check_contents
+from traintwice.predictions._file_formats import of_file, of_shards
+from traintwice.predictions._inputs import File, Shards, expand
+from traintwice.predictions._layout import check_options, recognise, recognise_all
+from traintwice.predictions._reading import Reading, reading_of
+from traintwice.predictions._session import Session
+from traintwice.predictions._source import Source, Table, refuse_repeated, registered, with_path
 from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
+from traintwice.predictions._views import items_of_draws, make_views, without_unanswered
+
+
+@typed
+def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictions:
+    r"""Predictions of several models on the same examples, from files or tables, matched by id.
+
+    Every file is one replica. Files whose ids come in the same order, which is verified id by id, are read side by side;
+    any other order is joined by DuckDB within the memory limit. Cells of several files are checked in the pass that matches
+    the rows, when these are first needed.
+
+    Args:
+        paths: a path, address, glob, directory or table, or a list of them; ``bank:STUDY/RECIPE`` for the predicted labels of the
+            replicas of a recipe in a bank, whose ids are places in the test split. An address (``s3://``, ``https://`` …) is that
+            of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
+            CSV, TSV, JSON lines, Arrow, npz, npy, safetensors; tables pandas, Polars, Arrow, and mappings from names to arrays.
+            Nothing is unpickled.
+        id: the column or columns that identify a row; one of the usual names (id, row_id …) is recognised.
+        probs: the columns of the predictions, in the order of the classes; or one column with a list, a score in [0, 1] or
+            a predicted label; or the prefix of name_0, name_1 … None recognises p_0 …, one list, one score, one label.
+        label: the true label, an integer class or a name; y, label and target are recognised.
+        weight, by: columns of weights and groups.
+        show: columns to show with single rows; files may differ in them, and the first value that is there is taken.
+        cluster: the columns that name the cluster of a row (a user, say): rows of one cluster are not independent.
+        draws: the column that numbers repeated draws of one item by one model; id then names the item.
+        time: a column of time, the last group: hours, days … years, or ranges of numbers.
+        classes: names of the classes in the order of the predictions' columns, where labels are names.
+        positive: name of the positive class of a binary model, which becomes class 1.
+        logits: the predictions are logits; softmax (or the logistic function, for one column) is applied.
+        regression: the predictions are numbers and not probabilities.
+        memory: limit for DuckDB, such as "2GB"; None takes half of this machine's memory. Beyond it, it spills to disk.
+        on_missing: what to do with ids that are missing from a file or are in it twice, and with rows of an id that hold no
+            prediction (missing or NaN): refuse them, or drop them.
+        by_position: match row n with row n and compare no ids.
+
+    Label, weight, groups, clusters and time may be in any one file; files that have the same column must agree on it.
+
+    Returns:
+        `AlignedPredictions`: `batches` streams, `read` takes all into memory, `sums` computes in SQL, `summary` reports
+        what was found.
+    Raises:
+        BadInput: a file cannot be read, the meaning of columns is not certain (the message names the option to pass), rows do not
+            match or a prediction is not a probability (with counts and the first offending row).
+    Example:
+        >>> old = {"id": np.array([1, 2, 3]), "p": np.array([0.9, 0.2, 0.4]), "y": np.array([1, 0, 0])}
+        >>> new = {"id": np.array([3, 1, 2]), "p": np.array([0.6, 0.8, 0.1])}
+        >>> with open_predictions([old, new]) as both:
+        ...     print(both.summary.describe().splitlines()[0], both.sums({"flips": "v0 <> v1"}))
+        2 files · 3 rows · joined by id {'flips': 1.0}
+    """
+    wanted = reading_of(reading)
+    items = expand(paths)
+    session = Session(wanted["memory"])
+    try:
+        columns = _columns_of(wanted)
+        for item in items if wanted["by_position"] else ():
+            if isinstance(item, LakeTable | DatabaseTable):
+                raise BadInput(f"{item}: the rows of a table have no order, so --by-position cannot match them; pass --id")
+        sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
+        for path in sorted(columns):
+            sources = [with_path(session, source, path) for source in sources]
+        if any(source.fill is not None for source in sources):
+            sources = filled(sources, wanted)
+        named, files = agreed_classes(session, recognise_all(session, sources, wanted), wanted)
+        views, period = make_views(session, files, named.names, wanted)
+        if wanted["on_missing"] == "drop" and not wanted["by_position"]:
+            views = [without_unanswered(session, view) for view in views]
+        rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
+        for view, count in zip(views, rows, strict=True):
+            if count == 0:
+                raise BadInput(f"{view.source.name} has columns but no rows{' with a prediction' if view.unanswered else ''}")
+        unchecked, drawn = views, None
+        if len(views) == 1 or wanted["draws"] is not None:
+            for view in views:
+                check_contents(session, view)
+            unchecked = []
+        if wanted["draws"] is not None:
+            drawn, (views, rows) = tuple(rows), items_of_draws(session, views)
+        return AlignedPredictions(
+            session, views, rows, named=named, reading=wanted, unchecked=unchecked, period=period, draws=drawn
+        )
+    except BaseException:
+        session.close()
+        raise
+
+
+def _columns_of(reading: Reading) -> frozenset[str]:
+    """Every column that an option names."""
+    found: set[str] = set()
+    for option in ("id", "probs", "by", "cluster", "show", "label", "weight", "time", "draws"):
+        value: Any = reading[option]
+        names = value if isinstance(value, tuple | list) else () if value is None else (value,)
+        if not all(isinstance(name, str) for name in names):
+            raise BadInput(f"{option}: got {type(value).__name__}; with files it is the name of a column")
+        found.update(names)
+    return frozenset(found)
 
 
 def open_source(session: Session, item: Any, number: int, named: frozenset[str] = frozenset()) -> Source:
@@ -30,9 +125,9 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
     if isinstance(item, TableWithArrays):
         return _with_arrays(table, open_source(session, item.table, number, named), item.columns)
     if isinstance(item, Shards):
-        return _of_shards(table, item)
+        return of_shards(table, item)
     if isinstance(item, File):
-        return _of_file(table, item)
+        return of_file(table, item)
     if isinstance(item, BankReplica):
         return from_arrays(table, item.table(), str(item))
     if isinstance(item, LakeTable | DatabaseTable):
@@ -78,107 +173,6 @@ def _with_arrays(table: Table, source: Source, arrays: Mapping[str, Any]) -> Sou
     sql = f"SELECT * FROM {source.relation} POSITIONAL JOIN {added.relation}"
     session.rows(f"CREATE TABLE {whole} AS {sql}", doing=doing)
     return replace(source, relation=whole, columns={**source.columns, **added.columns})
-
-
-def _of_file(table: Table, item: File, shown: str = "") -> Source:
-    if isinstance(item, RemoteFile):
-        return _of_remote_file(table, item)
-    session, shown = table.session, shown or str(item)
-    if shown == "-":
-        path, shown = standard_input(session), "standard input"
-    else:
-        path = item
-    stamp = stamp_of(path)
-    kind, compression = format_of(path, shown)
-    plain = path if compression is None else unpacked(session, path, compression, shown)
-    source = replace(READERS[kind](table, plain, shown), path=path, stamp=stamp)
-    source.check_unchanged()
-    return source
-
-
-def _of_remote_file(table: Table, file: RemoteFile) -> Source:
-    """Parquet by ranges and columns, where the server can; other files are copied first."""
-    before, name = file.state(), str(file)
-    known = format_of_name(file)
-    if before.size and before.ranges and (known == "parquet" or (known is None and file.bytes(0, 4) == b"PAR1")):
-        return _of_remote_parquet(table, file, before)
-    folder = Path(tempfile.mkdtemp(dir=table.session.folder))
-    copy = folder / (file.name or "file")
-    file.download(copy)
-    source = _of_file(table, copy, name)
-    if source.relation != table.name:
-        return source  # Parquet, which is scanned where it is
-    copy.unlink()
-    return replace(source, path=None)
-
-
-def _of_remote_parquet(table: Table, file: RemoteFile, before: State) -> Source:
-    from traintwice.predictions._remote_scan import scan_of
-
-    session, name = table.session, str(file)
-
-    @contextmanager
-    def scan(columns: Sequence[str] | None) -> Iterator[str]:
-        with scan_of(session, file, before.size or 0, table.name) as (relation, schema):
-            if columns is None:
-                check_names(session, schema, name)
-            yield relation
-        if columns is not None:
-            file.check_unchanged(before)
-
-    return table.on_demand(scan, name)
-
-
-def _of_shards(table: Table, shards: Shards) -> Source:
-    """The rows of all shards in one table, with the keys of their folders as columns of text."""
-    parts = [_of_file(Table(table.session, f"{table.name}_{n}", table.named), path) for n, path in enumerate(shards.files)]
-    first, cells_of = parts[0], []
-    for part, partition in zip(parts, shards.partitions, strict=True):
-        if set(part.columns) != set(first.columns) or part.class_names != first.class_names:
-            more, fewer = (
-                listed(sorted(set(a) - set(b))) for a, b in ((part.columns, first.columns), (first.columns, part.columns))
-            )
-            told = f"{shards.name}: {part.name} and {first.name} have different columns (more: {more or 'none'}; fewer: {fewer or 'none'})"
-            raise BadInput(f"{told}; the files of one model have the same columns")
-        for name, kind in part.columns.items():
-            if not part.untyped and {family(kind), family(first.columns[name])} not in ({family(kind)}, {"integer", "number"}):
-                told = f"{shards.name}: {name!r} has type {kind} in {part.name} and {first.columns[name]} in {first.name}"
-                raise BadInput(f"{told}; the files of one model have the same types")
-            if name in partition:
-                raise BadInput(f"{shards.name}: {name!r} is a column of {part.name} and a key of its folder; rename one")
-        cells = {name: part.cell(name) for name in first.columns}
-        if part.untyped:
-            cells = {
-                name: cell if part.columns[name].endswith("]") else f"CAST({cell} AS VARCHAR)" for name, cell in cells.items()
-            }
-        cells |= {key: "NULL::VARCHAR" if value is None else literal(value) for key, value in partition.items()}
-        cells_of.append(cells)
-    session, doing = table.session, f"{shards.name}: reading"
-
-    def select(at: int, columns: Collection[str]) -> str:
-        cells = ", ".join(f"{cells_of[at][name]} AS {identifier('c_' + name)}" for name in columns)
-        return f"SELECT {cells} FROM {parts[at].relation}"
-
-    shape = " UNION ALL BY NAME ".join(select(at, cells) for at, cells in enumerate(cells_of))
-    session.rows(f"CREATE TABLE {table.name} AS SELECT * FROM ({shape}) LIMIT 0", doing=doing)
-
-    def fill(columns: Collection[str]) -> Source:
-        for at, part in enumerate(parts):
-            if part.fill is not None:
-                part.fill([name for name in columns if name in part.columns])
-            session.rows(f"INSERT INTO {table.name} BY NAME {select(at, columns)}", doing=doing)
-            if part.relation == f"{table.name}_{at}":
-                session.rows(f"DROP TABLE {part.relation}", doing=doing)
-        return source
-
-    note = " · ".join(f"{part.name}: {part.note}" for part in parts if part.note)
-    source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names, note=note)
-    if any(part.fill is not None for part in parts) and not first.untyped:
-        return replace(source, fill=fill)
-    fill(cells_of[0])
-    if not first.untyped:
-        return source
-    return typed_by_cells(table, source)
 
 
 def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:

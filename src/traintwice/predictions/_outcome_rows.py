@@ -11,9 +11,8 @@ import numpy as np
 from traintwice.errors import BadInput, unknown
 from traintwice.logs import Outcomes, normalise, pair_check, read_log
 from traintwice.logs._outcomes import Item
-from traintwice.predictions._blocks import DrawBlock
 from traintwice.predictions._layout import Summary
-from traintwice.predictions._predictions import Predictions
+from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading
 
 LONGEST = 200

@@ -1,8 +1,9 @@
-"""The container that every measure reads: M replicas, N examples, K classes."""
+"""The container that every measure reads: M replicas, N examples, K classes; and repeated draws of items."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,14 @@ import numpy as np
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import (
     PROBS_OR_LABELS,
-    Examples,
     check_class_names,
     check_examples,
     check_probabilities,
     check_scores,
     check_votes,
     namespace_of,
-    to_numpy,
 )
-from traintwice.predictions._derived import Derived, Kind, smallest
+from traintwice.predictions._derived import Derived, Examples, Kind, smallest, to_numpy
 from traintwice.types import Array
 
 BLOCK_ELEMENTS = 1 << 17
@@ -226,3 +225,35 @@ class Predictions(Derived):
         for start in range(0, self.examples, rows):
             stop = min(start + rows, self.examples)
             yield start, stop, whole if rows >= self.examples else whole.slice(start, stop)
+
+
+@dataclass(frozen=True)
+class DrawBlock:
+    """Some items that each model answered one or more times.
+
+    Attributes:
+        counts: for each model how often it drew each class, integers ``N K``.
+        labels: the true class of each item, −1 where it has none.
+        ids, weights, clusters, groups, shown: of each item, as in `Predictions`.
+        right: for each model the mean score of its draws, ``N``; None where a draw is right if its class is the label.
+        graded: the scores are not only 0 and 1.
+    """
+
+    counts: list[np.ndarray]
+    labels: np.ndarray
+    ids: np.ndarray
+    weights: np.ndarray | None = None
+    clusters: np.ndarray | None = None
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    shown: Mapping[str, np.ndarray] = field(default_factory=dict)
+    right: list[np.ndarray] | None = None
+    graded: bool = False
+
+    def where(self, chosen: np.ndarray) -> DrawBlock:
+        """The items chosen by a mask."""
+        weights, clusters = (None if array is None else array[chosen] for array in (self.weights, self.clusters))
+        groups, shown = ({name: values[chosen] for name, values in c.items()} for c in (self.groups, self.shown))
+        return DrawBlock(
+            [c[chosen] for c in self.counts], self.labels[chosen], self.ids[chosen], weights, clusters, groups, shown,
+            None if self.right is None else [r[chosen] for r in self.right], self.graded,
+        )  # fmt: skip

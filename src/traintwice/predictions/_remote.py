@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from traintwice._addresses import Address, without_secrets
 from traintwice.errors import BadInput, MissingExtra
+from traintwice.predictions._session import Session, literal
 from traintwice.progress import report
 
 T = TypeVar("T")
@@ -257,3 +260,52 @@ def matches(address: str) -> list[str]:
 def is_remote_glob(address: str) -> bool:
     """Whether an address has wildcards; on the web, a question mark starts parameters."""
     return "*" in address.partition("?")[0] if _on_the_web(address) else glob.has_magic(address)
+
+
+@contextmanager
+def scan_of(session: Session, file: RemoteFile, size: int, name: str) -> Iterator[tuple[str, str]]:
+    """The rows and the schema of a Parquet file as FROM items, of which DuckDB reads the ranges of the columns that a query needs.
+
+    DuckDB sees a name of ours, and neither the address nor its secrets.
+    """
+    from fsspec import AbstractFileSystem
+    from fsspec.spec import AbstractBufferedFile
+
+    failures: list[BadInput] = []
+
+    class Handle(AbstractBufferedFile):  # type: ignore[misc]
+        """The open file; each read is one request."""
+
+        def _fetch_range(self, start: int, end: int) -> bytes:
+            try:
+                return file.bytes(start, min(end, size))
+            except BadInput as error:
+                failures.append(error)
+                raise OSError("a range could not be read") from None
+
+    class OneFile(AbstractFileSystem):  # type: ignore[misc]
+        """A file system with one file."""
+
+        cachable = False
+        protocol = f"traintwice-{name}"
+
+        def open(self, path: str, mode: str = "rb", **_: Any) -> Handle:
+            return Handle(self, path, mode, cache_type="none", size=size)
+
+        def info(self, path: str, **_: Any) -> dict[str, Any]:
+            return {"name": path, "size": size, "type": "file"}
+
+        def exists(self, path: str, **_: Any) -> bool:
+            return True
+
+        def modified(self, path: str) -> datetime:
+            return datetime(2000, 1, 1, tzinfo=UTC)  # changes are found by `RemoteFile.check_unchanged`
+
+    session.connection.register_filesystem(OneFile())
+    try:
+        path = literal(f"{OneFile.protocol}://0.parquet")
+        yield f"read_parquet({path}, hive_partitioning = false)", f"parquet_schema({path})"
+    except BadInput as error:
+        raise failures[0] if failures else error from None
+    finally:
+        session.connection.unregister_filesystem(OneFile.protocol)

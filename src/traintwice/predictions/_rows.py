@@ -9,14 +9,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice._addresses import Address
-from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
-from traintwice.predictions._aligned import AlignedPredictions, open_predictions
+from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._bank import BankReplica, read_banked
-from traintwice.predictions._blocks import DrawBlock
-from traintwice.predictions._checks import is_series, to_numpy
 from traintwice.predictions._classes import Classes
+from traintwice.predictions._derived import is_series, to_numpy
 from traintwice.predictions._in_memory import (
     as_tables,
     check_index,
@@ -28,8 +26,9 @@ from traintwice.predictions._in_memory import (
 )
 from traintwice.predictions._inputs import Shards, is_array
 from traintwice.predictions._layout import Summary
+from traintwice.predictions._opening import open_predictions
 from traintwice.predictions._outcome_rows import read_outcomes
-from traintwice.predictions._predictions import Predictions
+from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.progress import report
 
@@ -55,7 +54,6 @@ class Rows:
         waived: how many rows the last pass left out for that.
     """
 
-    @typed
     def __init__(
         self,
         source: AlignedPredictions | Predictions,

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
-from traintwice.predictions._classes import Names
+from traintwice.predictions._classes import MOST_CLASSES, Names, class_in_sql
 from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._session import Session, all_of, identifier, literal
@@ -30,6 +30,9 @@ PERIODS = {
     "year": "strftime({t}, '%Y')",
 }
 """Name of a period to the SQL of its text over ``{t}``, the finest first."""
+
+
+ROLES = {"y": "label", "w": "weight", "c": "cluster", "t": "time"}
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ def make_views(
     """
     groups = groups_of(reading)
     ids = [_type_of_id([(source, layout.id[j]) for source, layout in files]) for j in range(len(files[0][1].id))]
-    holding = [(source, layout.cluster) for source, layout in files if layout.cluster]
     clusters = [
-        _common_type({s.columns[columns[j]] for s, columns in holding}) for j in range(len(holding[0][1] if holding else ()))
+        _common_type({source.columns[layout.cluster[j]] for source, layout in files if layout.cluster})
+        for j in range(len(reading["cluster"]))
     ]
     views, period = [], None
     for number, (source, layout) in enumerate(files):
@@ -112,7 +115,7 @@ def make_views(
             cells[f"i{j}"] = source.cell(column) if kind is None else f"CAST({source.cell(column)} AS {kind})"
         if layout.label is not None:
             given = source.given(layout.label)
-            cells["y"] = source.number(given) if layout.kind == "regression" else _class_of(source, layout.label, names)
+            cells["y"] = source.number(given) if layout.kind == "regression" else class_in_sql(source, layout.label, names)
             cells["raw_y"] = f"{given} IS NOT NULL"
         if layout.weight is not None:
             cells["w"] = source.number(source.cell(layout.weight))
@@ -191,24 +194,6 @@ def _cluster(source: Source, columns: Sequence[str], types: Sequence[str]) -> st
     return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN struct_pack({fields}) END"
 
 
-def _class_of(source: Source, column: str, names: Names | None) -> str:
-    """The class 0 … K−1 of a label; NULL where it is none."""
-    cell, kind = source.cell(column), family(source.columns[column])
-    if kind == "boolean":
-        at = [name.lower() for name in names or ("false", "true")]
-        codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
-        return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
-    if kind == "number":
-        value = source.number(cell)
-        cell = f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
-    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
-        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
-    if kind == "number":
-        return cell
-    whole = source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped
-    return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
-
-
 def _predictions(source: Source, layout: Layout, names: Names | None) -> dict[str, str]:
     """The columns of the predictions."""
     if layout.kind == "columns":
@@ -221,7 +206,7 @@ def _predictions(source: Source, layout: Layout, names: Names | None) -> dict[st
             return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
         return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
     if layout.kind == "votes":
-        return {"v": _class_of(source, layout.columns[0], names)}
+        return {"v": class_in_sql(source, layout.columns[0], names)}
     number = source.number(cell)
     return {"x": number} if layout.kind == "regression" else {"s": f"1 / (1 + exp(-{number}))" if layout.logits else number}
 
@@ -258,6 +243,50 @@ def without_unanswered(session: Session, view: View) -> View:
     return replace(view.over(f"answered_{name}", "rowid"), unanswered=count)
 
 
+def items_of_draws(session: Session, views: Sequence[View]) -> tuple[list[View], list[int]]:
+    """Views of items: what belongs to the item, and h, how often each class was drawn."""
+    items, rows = [], []
+    for m, view in enumerate(views):
+        doing, ids, name = f"{view.source.name}: counting the draws", ", ".join(view.ids), view.source.name
+        shared = list(shared_columns([view]))
+        fixed = [c for c in shared if c[0] != "o"]
+        repeated = f"SELECT {ids}, d FROM {view.name} GROUP BY {ids}, d HAVING count(*) > 1"
+        ((twice,),) = session.rows(f"SELECT count(*) FROM ({repeated})", doing=doing)
+        if twice:
+            told = f"{name}: {twice:,} draws are on more than one row"
+            raise BadInput(f"{told}; an id and a value of {view.layout.draws!r} must name one row")
+        ends = ", ".join(f"min({c}) AS low_{c}, max({c}) AS high_{c}" for c in fixed)
+        changes = ", ".join(f"count(*) FILTER (low_{c} <> high_{c})" for c in fixed)
+        sql = f"SELECT {changes} FROM (SELECT {ends} FROM {view.name} GROUP BY {ids})"
+        for column, count in zip(fixed, *(session.rows(sql, doing=doing) if fixed else [()]), strict=True):
+            if count:
+                raise BadInput(
+                    f"{name}: {count:,} items have several values in {view.names[column]!r}; expected the same in all draws"
+                )
+        kept = ", ".join([ids, *(f"min({c}) AS {c}" for c in shared)])
+        drawn = f"SELECT *, {view.vote()} AS drawn FROM {view.name}"
+        select = f"SELECT {kept}, histogram(drawn) AS h FROM ({drawn}) GROUP BY {ids} ORDER BY min(r)"
+        session.rows(f"CREATE TABLE d{m} AS {select}", doing=doing)
+        session.rows(f"CREATE VIEW items{m} AS SELECT rowid AS r, * FROM d{m}", doing=doing)
+        rows.append(session.rows(f"SELECT count(*) FROM d{m}", doing=doing)[0][0])
+        cells = {c: f"items{m}.{c}" for c in (*view.ids, *shared, "h")}
+        items.append(replace(view, name=f"items{m}", predictions=("h",), table=f"items{m}", row="r", cells=cells))
+    if items[0].layout.classes is None:
+        largest = [f"SELECT max(list_max(map_keys(h))) AS k FROM {view.table}" for view in items]
+        largest += [f"SELECT max(y) AS k FROM {view.table}" for view in items if "y" in view.cells]
+        ((most,),) = session.rows(f"SELECT max(k) FROM ({' UNION ALL '.join(largest)})", doing="reading the draws")
+        if most >= MOST_CLASSES:
+            raise BadInput(f"predicted labels go up to {most:,}, expected classes that count from 0, fewer than {MOST_CLASSES:,}")
+        items = [replace(view, layout=replace(view.layout, classes=int(most) + 1)) for view in items]
+    return items, rows
+
+
+def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
+    """Each column that belongs to the example and not to a model (y, w, c, t, g0 …, o0 …), and the files that have it."""
+    names = dict.fromkeys(c for view in views for c in view.cells if c in ROLES or c[0] in "go")
+    return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
+
+
 @dataclass(frozen=True)
 class Period:
     """How a time is cut: what a period is ("week"), and the SQL over ``{t}`` of its text, which sorts as time does."""
@@ -267,12 +296,7 @@ class Period:
 
 
 def period_of(session: Session, relation: str, t: str, *, numbers: bool, whole: bool = False) -> Period:
-    """The finest of hour, day … year that gives at most `MOST_PERIODS`; for numbers at most `MOST_RANGES` ranges of equal width.
-
-    Args:
-        relation, t: what follows FROM, and the SQL of the time over it: a timestamp, or a number.
-        numbers, whole: the time is a number; all its values are integers.
-    """
+    """The finest of hour, day … year with at most `MOST_PERIODS`; for numbers (``whole``: integers) at most `MOST_RANGES` equal ranges."""
     spans = "min(t), max(t)" if numbers else ", ".join(f"date_diff('{unit}', min(t), max(t))" for unit in PERIODS)
     midnight = "true" if numbers else "bool_and(t = date_trunc('day', t))"
     sql = f"SELECT {midnight}, {spans} FROM (SELECT {t} AS t FROM {relation}) WHERE isfinite(t)"

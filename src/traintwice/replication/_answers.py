@@ -12,7 +12,7 @@ import numpy as np
 from traintwice._study_files import content_digest
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
-from traintwice.predictions._checks import to_numpy
+from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._in_memory import places_of_ids
 from traintwice.predictions._layout import IDS
 from traintwice.predictions._opening import open_source

@@ -20,7 +20,7 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, StoreError, TooFewReplicas, unknown
 from traintwice.metrics import accuracy, churn, churn_to_error, log_loss
 from traintwice.predictions import Predictions, Reading, is_array, open_predictions, write_predictions
-from traintwice.predictions._checks import to_numpy
+from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._inputs import one_item
 from traintwice.replication._report import logged_values, sheet_of, write_page
 from traintwice.tables import Sheet

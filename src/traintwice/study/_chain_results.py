@@ -18,7 +18,7 @@ from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.metrics import Measurement
 from traintwice.metrics._means import MeanOf
 from traintwice.predictions import Predictions
-from traintwice.predictions._checks import to_numpy
+from traintwice.predictions._derived import to_numpy
 from traintwice.study._chain import Chain, ChainPlan, Way, prepare_chain, train_chain
 from traintwice.study._rows import served_probs
 from traintwice.study._store import Store, as_store
