@@ -43,7 +43,7 @@ CASES = {
     "labels with two axes": (GOOD, np.zeros((3, 1), int), None, "labels: got shape (3, 1), expected (3,)"),
     "float labels": (GOOD, np.zeros(3), None, "labels: got dtype float64, expected integers that count classes from 0"),
     "label out of range": (GOOD, np.array([0, 2, 1]), None, "labels: 1 are outside 0 to 1 (first: example 1, label 2)"),
-    "negative label": (np.zeros((2, 3), int), np.array([0, 9, -1]), None, "labels: 1 are outside 0 (first: example 2, label -1)"),
+    "negative label": (np.zeros((2, 3), int), np.array([0, 9, -1]), None, "labels: 1 are negative (first: example 2, label -1)"),
     "weights too short": (GOOD, None, np.ones(2), "weights: got shape (2,), expected (3,), one weight for each example"),
     "negative weight": (GOOD, None, np.array([1.0, -1, 1]), "weights: 1 are negative or not finite (first: example 1)"),
     "nan weight": (GOOD, None, np.array([1.0, 1, np.nan]), "weights: 1 are negative or not finite (first: example 2)"),

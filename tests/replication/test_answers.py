@@ -46,7 +46,55 @@ def test_labels_that_are_texts():
     assert_array_equal(found.labels, LABELS)
     assert found.class_names == ("cat", "dog")
     with pytest.raises(BadInput, match="'cow' is not among the classes cat, dog"):
-        one(np.array(["cow"] * 40), names[LABELS])
+        one(np.array(["cow"] * 40), names[LABELS], classes=["cat", "dog"])
+    assert one(np.array(["cow"] * 40), names[LABELS]).class_names == ("cat", "cow", "dog")  # no test row is a cow
+
+
+VOTES = PROBS.argmax(axis=1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [VOTES.astype("S1"), VOTES.astype(str).astype(np.dtypes.StringDType()), [str(v) for v in VOTES], list(torch.tensor(VOTES))],
+)
+def test_texts_of_numbers_are_numbers(given):
+    found = one(given)
+    assert_array_equal(found.values, VOTES)
+    assert found.class_names is None
+
+
+@pytest.mark.parametrize(
+    "given", [LABELS > 0, LABELS.astype(float), LABELS.astype(object), LABELS.astype(np.uint8), LABELS.tolist()]
+)
+def test_labels_of_any_type(given):
+    assert_array_equal(one(VOTES, given).labels, LABELS)
+
+
+def test_truth_values_and_their_names():
+    found = one(VOTES > 0, np.where(LABELS > 0, "True", "False"))
+    assert_array_equal(found.values, VOTES)
+    assert_array_equal(found.labels, LABELS)
+
+
+def test_a_class_that_cannot_be_has_the_logit_minus_infinity():
+    logits = np.insert(np.log(PROBS), 1, -np.inf, axis=1)
+    np.testing.assert_allclose(one(logits, logits=True).values, np.insert(PROBS, 1, 0.0, axis=1))
+    logits[3] = -np.inf
+    with pytest.raises(BadInput, match=r"42 of 120 predictions are NaN or infinite|3 of 120"):
+        one(logits, logits=True)
+
+
+def test_whole_numbers_of_a_regression():
+    assert_array_equal(one(np.arange(40), regression=True).values, np.arange(40.0))
+
+
+def test_an_index_of_pandas():
+    plain, other = (pd.Series(VOTES, index=index) for index in (range(40), range(7, 47)))
+    assert one(plain).index is None
+    assert one(other).shape() != one(plain).shape()
+    assert one(other, pd.Series(LABELS, index=range(7, 47))).shape() == one(other, LABELS).shape()
+    with pytest.raises(BadInput, match="the pandas index of the predictions differs"):
+        one(other, pd.Series(LABELS, index=range(8, 48)))
 
 
 def test_numbers_of_a_regression(tmp_path):
@@ -88,7 +136,11 @@ def test_splits():
         {"validation": PROBS[:10], "test": PROBS}, known_rows({"validation": LABELS[:10], "test": LABELS}, None, {})
     )
     assert {name: len(answers.values) for name, answers in found.items()} == {"validation": 10, "test": 40}
-    assert set(answers_of({"a": PROBS, "b": PROBS}, known_rows(None, None, {}))) == {"a", "b"}
+    for parts in ({"a": PROBS, "b": PROBS}, {"val": VOTES, "test": VOTES}, {"seen": VOTES[:9], "unseen": VOTES}):
+        assert set(answers_of(parts, known_rows(None, None, {}))) == set(parts)
+    for name in (0, "../a", "a/b"):
+        with pytest.raises(BadInput, match="splits: got the name"):
+            answers_of({name: PROBS}, known_rows(None, None, {}))
     with pytest.raises(BadInput, match="the splits are a, b, expected test"):
         answers_of({"a": PROBS, "b": PROBS}, known_rows({"test": LABELS}, None, {}))
 
@@ -104,6 +156,13 @@ NAN[3, 1] = np.nan
         (PROBS[:38], "38 rows of predictions, expected 40, one for each label"),
         (NAN, r"1 of 80 predictions are NaN or infinite \(first: row 3\)"),
         (PROBS * 2, "do not sum to 1"),
+        (0.93, "the training returned a float, expected predictions"),
+        ((row for row in PROBS), "the training returned a generator, expected predictions"),
+        ([PROBS[:30], PROBS[30:]], r"a list of 2 parts of shapes \(30, 2\), \(10, 2\).*join mini-batches"),
+        ((PROBS, LABELS), "a tuple of 2 parts"),
+        (np.array([None, *"ab" * 19, "a"]), r"1 of 40 predictions are missing \(first: row 0\)"),
+        (np.ma.array(LABELS, mask=LABELS > 0), "a masked array of int64"),
+        (np.array(["cat", "dog"])[LABELS], "the predicted labels are texts such as 'cat', and the labels are of int64"),
         (pd.DataFrame({"id": IDS[1:], "p": PROBS[1:, 1]}), "1 of the 40 ids are missing .*100"),
         (pd.DataFrame({"id": np.append(IDS, 7), "p": np.append(PROBS[:, 1], 0.5)}), "the table has 41 rows.* 7"),
         (pd.DataFrame({"p": PROBS[::-1, 1], "y": LABELS[::-1]}), "its rows come in another order. Add a column of ids"),
@@ -112,6 +171,24 @@ NAN[3, 1] = np.nan
 def test_refused(returned, message):
     with pytest.raises(BadInput, match=message):
         one(returned, LABELS, IDS)
+
+
+@pytest.mark.parametrize(
+    ("returned", "labels", "message"),
+    [
+        (
+            VOTES,
+            np.where(LABELS, "a", "b"),
+            "the labels are texts such as 'a', and the predicted labels are of int64; pass the names",
+        ),
+        (VOTES > 0, np.where(LABELS, "yes", "no"), "the predicted labels are of bool"),
+        (PROBS, np.where(LABELS, "1", "2"), "texts of numbers such as '2'; pass them as integers"),
+        (PROBS, np.where(LABELS, "a", "a"), "the labels have the classes a and the predictions 2 columns; pass the names"),
+    ],
+)
+def test_labels_that_do_not_say_which_class_is_which(returned, labels, message):
+    with pytest.raises(BadInput, match=message):
+        one(returned, labels)
 
 
 def test_a_table_with_ids_needs_the_ids_of_labels():
@@ -123,7 +200,12 @@ def test_a_table_with_ids_needs_the_ids_of_labels():
     ("labels", "ids", "message"),
     [
         (LABELS, IDS[:3], "got 40 labels and 3 ids"),
-        (None, np.zeros(3), "2 of 3 repeat another"),
+        (None, np.zeros(3, int), "2 of 3 repeat another"),
+        (None, np.zeros(3), "got float64, which does not identify rows exactly"),
+        ([0, None], None, r"labels: 1 of 2 are missing \(first: row 1\); label all rows or none"),
+        ([0, np.nan], None, "labels: 1 of 2 are missing"),
+        ([0.5, 1], None, "labels: got numbers such as 0.5, expected classes"),
+        (["a", None], ["a", None], "ids: 1 of 2 are missing"),
         (np.zeros((2, 2)), None, r"got shape \(2, 2\)"),
     ],
 )

@@ -8,11 +8,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trainings import LABELS, probabilities, train, train_seed
 from traintwice import compare_recipes, measure, open_predictions, replicate
-from traintwice.errors import BadInput, BadSpec, StoreError, TrainingFailed, UnknownName
+from traintwice.errors import BadInput, BadSpec, StoreError, TooFewReplicas, TrainingFailed, UnknownName
 from traintwice.replication import Run
 
 IN_PROCESS = {"executor": "in-process", "labels": LABELS}
@@ -124,6 +125,33 @@ def test_replicas_that_answer_other_rows_or_classes(store, change, message):
         study = replicate(odd, replicas=3, store=store, executor="in-process")
     assert [f.replica for f in study.failures] == [1]
     assert len(study.paths["base"]) == 2
+
+
+def test_replicas_may_predict_other_classes(store):
+    names = np.array(["cat", "dog", "emu"])
+    votes = [LABELS, np.minimum(LABELS + (np.arange(40) < 4), 2), LABELS * 2]
+
+    def answers(run):
+        return names[votes[run.replica]]
+
+    study = replicate(answers, replicas=3, store=store, executor="in-process", labels=names[LABELS])
+    assert not study.failures
+    found = study.measure()
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    assert found["churn"].value == pytest.approx(sum((votes[i] != votes[j]).mean() for i, j in pairs) / 3)
+    assert found["accuracy"].value == pytest.approx(sum((vote == LABELS).mean() for vote in votes) / 3)
+
+
+def test_rows_of_another_index(store):
+    def answers(run):
+        return pd.Series(LABELS, index=np.random.default_rng(run.replica).permutation(100)[:40])
+
+    with pytest.warns(UserWarning, match="another pandas index"):
+        study = replicate(answers, replicas=2, store=store, executor="in-process")
+    with pytest.raises(
+        TooFewReplicas, match=r"1 of 2 replicas are finished.*Replica 1 failed: the rows have another pandas index"
+    ):
+        study.measure()
 
 
 def test_other_settings_are_refused(store):

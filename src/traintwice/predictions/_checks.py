@@ -198,8 +198,8 @@ def check_examples(
         labels = xp.astype(labels, xp.int64)
         count, at = _first(xp, labels < 0 if classes is None else (labels < 0) | (labels >= classes))
         if count:
-            top = "" if classes is None else f" to {classes - 1}"
-            raise BadInput(f"labels: {count:,} are outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
+            told = f"labels: {count:,} are {'negative' if classes is None else f'outside 0 to {classes - 1}'}"
+            raise BadInput(f"{told} (first: example {at[0]}, label {int(labels[at[0]])})")
     if weights is not None:
         weights = xp.astype(_of_examples(xp, weights, predicted, "weights", "weight"), xp.float64)
         count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))

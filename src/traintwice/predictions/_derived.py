@@ -23,7 +23,19 @@ label."""
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device."""
+    """A NumPy array of the same numbers, from any device; masked entries are NaN.
+
+    Raises:
+        BadInput: entries of whole numbers or text are masked.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(array)
+        if not masked.any():
+            return np.asarray(array.data)
+        if array.dtype.kind != "f":
+            told = f"got a masked array of {array.dtype}, {int(masked.sum()):,} of {array.size:,} entries are masked"
+            raise BadInput(f"{told}; leave these rows out, or pass numbers with NaN")
+        return np.asarray(array.filled(np.nan))
     if isinstance(array, np.ndarray):
         small = array.dtype.kind == "V" and array.dtype.type is not np.void  # bfloat16 and others that NumPy does not have
         return array.astype(np.float32) if small else array

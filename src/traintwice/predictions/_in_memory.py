@@ -154,7 +154,7 @@ def _one_model(model: Any, reading: Reading) -> np.ndarray:
     if reading["regression"]:
         if array.ndim != 1:
             raise BadInput(f"got predictions of shape {array.shape}, expected (rows,): a regression has one number for each row")
-        return array
+        return array.astype(np.float64) if array.dtype.kind in "iu" else array
     if reading["logits"]:
         array = np.stack([np.zeros(len(array)), array], axis=1) if array.ndim == 1 else array.astype(np.float64)
         powers = np.exp(array - array.max(axis=1, keepdims=True))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from traintwice._study_files import content_digest
+from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
+from traintwice.predictions._checks import plain_objects
 from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._in_memory import places_of_ids
 from traintwice.predictions._layout import IDS
@@ -24,14 +25,26 @@ ONE_SPLIT = ""
 BY_ID = ("id", "by_position", "draws")
 """Options of reading that are for tables alone."""
 
+SPLITS = {"train", "training", "validation", "valid", "val", "dev", "eval", "calibration", "test", "holdout"}
+"""Usual names of splits: arrays of one axis with these names are splits, not the columns of a table."""
+
+EXPECTED = (
+    "expected predictions: an array (rows, classes), predicted labels or scores (rows,), a table or the path of a file, or a dict of these "
+    "by split"
+)
+
 
 @dataclass(frozen=True)
 class KnownRows:
-    """Labels and ids of the test rows by split, where they are known before a training, and how tables of predictions are read."""
+    """Labels and ids of the test rows by split, where they are known before a training, and how tables of predictions are read.
+
+    ``index``: digest of the pandas index of labels or ids, see `_index`.
+    """
 
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     ids: Mapping[str, np.ndarray] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
+    index: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def splits(self) -> set[str]:
@@ -41,12 +54,16 @@ class KnownRows:
 
 @dataclass(frozen=True)
 class Answers:
-    """Predictions of a replica on a split: probabilities ``N K``, predicted labels ``N`` or numbers ``N``; with ids and labels if known."""
+    """Predictions of a replica on a split: probabilities ``N K``, predicted labels ``N`` or numbers ``N``; with ids and labels if known.
+
+    ``index``: digest of the pandas index of rows without ids, see `_index`.
+    """
 
     values: np.ndarray
     ids: np.ndarray | None
     labels: np.ndarray | None
     class_names: tuple[str, ...] | None
+    index: str | None = None
 
     def write(self, path: Path) -> None:
         """Write a Parquet file, rows in the order of the ids. Rows without ids are numbered as they come."""
@@ -56,24 +73,32 @@ class Answers:
     def shape(self) -> dict[str, Any]:
         """What replicas must have in common: rows, classes, digests of ids and labels."""
         order = slice(None) if self.ids is None else np.argsort(self.ids, kind="stable")
-        return {
+        found = {
             "rows": len(self.values),
             "classes": self.values.shape[1] if self.values.ndim == 2 else None,
             "class names": None if self.class_names is None else list(self.class_names),
             "ids": _digest(self.ids, order),
+            "index": self.index,
             "labels": _digest(self.labels, order),
         }
+        if self.values.ndim == 1 and self.class_names is not None:  # the names are those that the replica predicts
+            named = None if self.labels is None else np.asarray(self.class_names)[self.labels]
+            found["names of labels"] = _digest(named, order)
+        return found
 
 
 def known_rows(labels: Any, ids: Any, reading: Reading) -> KnownRows:
     """What a user says of the test rows: arrays, or mappings from split to array."""
     found: dict[str, dict[str, np.ndarray]] = {"labels": {}, "ids": {}}
-    for name, given in (("labels", labels), ("ids", ids)):
+    index: dict[str, str | None] = {}
+    for name, given in (("ids", ids), ("labels", labels)):
         by_split = given if isinstance(given, Mapping) else {} if given is None else {ONE_SPLIT: given}
         for split, values in by_split.items():
-            array = found[name][split] = to_numpy(values)
+            array = to_numpy(values)
             if array.ndim != 1:
                 raise BadInput(f"{name}: got shape {array.shape}, expected one entry for each test row")
+            array = found[name][split] = _known(plain_objects(array, name, name), name, numbers=bool(reading.get("regression")))
+            index[split] = _index(values) or index.get(split)
             if name == "ids" and len(np.unique(array)) < len(array):
                 raise BadInput(
                     f"ids: {len(array) - len(np.unique(array)):,} of {len(array):,} repeat another; each row needs its own"
@@ -83,40 +108,102 @@ def known_rows(labels: Any, ids: Any, reading: Reading) -> KnownRows:
             raise BadInput(
                 f"got {len(found['labels'][split]):,} labels and {len(array):,} ids; expected one of each for each row"
             )
-    return KnownRows(found["labels"], found["ids"], reading)
+    return KnownRows(found["labels"], found["ids"], reading, index)
+
+
+def _known(array: np.ndarray, name: str, *, numbers: bool) -> np.ndarray:
+    """Labels or ids without missing entries; labels that are truth values or whole floating point numbers become class numbers."""
+    missing = np.isnan(array) if array.dtype.kind == "f" else _nothing(array) if array.dtype.kind == "O" else None
+    if missing is not None and missing.any() and not (numbers and name == "labels"):
+        told = f"{name}: {int(missing.sum()):,} of {len(array):,} are missing (first: row {int(missing.argmax()):,})"
+        raise BadInput(f"{told}; {'label all rows or none' if name == 'labels' else 'each row needs its own'}")
+    if name == "ids" and array.dtype.kind not in "iuUOT":
+        raise BadInput(f"ids: got {array.dtype}, which does not identify rows exactly; expected whole numbers or texts")
+    if name == "ids" or numbers or array.dtype.kind not in "bf":
+        return array
+    whole = array.astype(np.int64)
+    if not np.array_equal(whole, array):
+        raise BadInput(
+            f"labels: got numbers such as {array[whole != array][0]}, expected classes; pass regression=True for numbers"
+        )
+    return whole
+
+
+def _nothing(array: np.ndarray) -> np.ndarray:
+    """Which entries of an array of Python objects are None."""
+    return np.array([entry is None for entry in array.flat], dtype=bool).reshape(array.shape)
+
+
+def _index(given: Any) -> str | None:
+    """A digest of the index of a pandas object; None for other objects and for rows that are numbered from 0."""
+    entries = given.index.tolist() if hasattr(given, "iloc") else []
+    if entries == list(range(len(entries))):
+        return None
+    return _digest(np.array(list(map(str, entries))), slice(None))
 
 
 def answers_of(returned: Any, test: KnownRows) -> dict[str, Answers]:
     """Checked predictions by split of what a training returned, see `traintwice.replicate`."""
-    if returned is None:
-        raise BadInput(
-            "the training returned None, expected predictions: an array (rows, classes), a table with ids, or a dict of splits"
-        )
     if not _is_splits(returned, test):
         return {ONE_SPLIT: _one(returned, ONE_SPLIT, test)}
     if test.splits and {*returned} != test.splits:
-        raise BadInput(f"the splits are {', '.join(returned)}, expected {', '.join(sorted(test.splits))}, as in labels and ids")
+        raise BadInput(
+            f"the splits are {', '.join(map(str, returned))}, expected {', '.join(sorted(test.splits))}, as in labels and ids"
+        )
+    for split in returned:
+        if not isinstance(split, str) or not NAME.fullmatch(split):
+            raise BadInput(f"splits: got the name {split!r}, expected {NAME_IN_WORDS}")
     return {split: _one(part, split, test) for split, part in returned.items()}
 
 
 def _is_splits(returned: Any, test: KnownRows) -> bool:
-    """Whether a result is a mapping of splits; a mapping of columns has arrays of one axis alone."""
+    """Whether a result is a mapping of splits; a mapping of columns has arrays of one axis and one length alone."""
     if not isinstance(returned, Mapping) or not returned:
         return False
-    return bool(test.splits) or all(
-        isinstance(part, Mapping | Path | Predictions) or not hasattr(part, "ndim") or part.ndim > 1 for part in returned.values()
-    )
+    if test.splits or {*returned} <= SPLITS:
+        return True
+    parts = list(returned.values())
+    columns = [part for part in parts if (hasattr(part, "ndim") and part.ndim == 1) or isinstance(part, list)]
+    if len(columns) == len(parts) and len({len(part) for part in columns}) > 1:
+        return True
+    return all(isinstance(part, Mapping | Path | Predictions) or not hasattr(part, "ndim") or part.ndim > 1 for part in parts)
 
 
 def _one(returned: Any, split: str, test: KnownRows) -> Answers:
     labels, ids = test.labels.get(split), test.ids.get(split)
+    index, known = _index(returned), test.index.get(split)
+    if index and known and index != known:
+        raise BadInput(
+            "the pandas index of the predictions differs from that of the labels or ids: the rows come in another order. Bring them into "
+            "the same order with .loc"
+        )
+    if isinstance(returned, str):
+        returned = Path(returned)
     if isinstance(returned, list | tuple):
-        returned = np.asarray(returned)
-    if isinstance(returned, Path) or not (is_array(returned) or hasattr(returned, "__array__")) or hasattr(returned, "columns"):
-        return _from_table(returned, labels, ids, test.reading)
+        returned = _of_list(returned)
     if isinstance(returned, Predictions):
         return _checked(returned, labels, ids)
-    return _from_array(to_numpy(returned), labels, ids, test.reading)
+    if isinstance(returned, Path) or hasattr(returned, "columns") or isinstance(returned, Mapping):
+        found = _from_table(returned, labels, ids, test.reading)
+    elif is_array(returned) or hasattr(returned, "__array__"):
+        found = _from_array(to_numpy(returned), labels, ids, test.reading)
+    else:
+        raise BadInput(f"the training returned {'None' if returned is None else f'a {type(returned).__name__}'}, {EXPECTED}")
+    return found if found.ids is not None else replace(found, index=index)
+
+
+def _of_list(rows: Sequence[Any]) -> np.ndarray:
+    """A list of rows as an array."""
+    parts = [to_numpy(row) if hasattr(row, "__array__") else row for row in rows]
+    try:
+        return np.asarray(parts)
+    except ValueError:
+        shapes = list(dict.fromkeys(str(np.shape(part)) for part in parts if hasattr(part, "shape")))
+        of = f" of shapes {', '.join(shapes[:3])}" if shapes else ""
+        raise BadInput(
+            f"the training returned a {type(rows).__name__} of {len(rows):,} parts{of}, which are not rows of one array; join mini-batches "
+            "with numpy.concatenate, and return the predictions alone"
+        ) from None
 
 
 def _from_array(array: np.ndarray, labels: np.ndarray | None, ids: np.ndarray | None, reading: Reading) -> Answers:
@@ -124,14 +211,25 @@ def _from_array(array: np.ndarray, labels: np.ndarray | None, ids: np.ndarray | 
         if known is not None and array.ndim and len(known) != len(array):
             raise BadInput(f"{len(array):,} rows of predictions, expected {len(known):,}, one for each {name}")
     options: dict[str, Any] = {name: value for name, value in reading.items() if name not in BY_ID}
-    names = options.get("classes")
-    if names is None and (_is_text(labels) or _is_text(array)):
-        names = options["classes"] = [str(name) for name in np.unique(array if labels is None else labels)]
+    array = plain_objects(array, "predictions", "the training")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    if array.dtype.kind == "O" and (missing := _nothing(array)).any():
+        first = int(np.argwhere(missing)[0][0])
+        raise BadInput(f"{int(missing.sum()):,} of {array.size:,} predictions are missing (first: row {first:,})")
+    names = options.get("classes")
+    if names is None and (_is_text(labels) or _is_text(array)):
+        names = _names(array, labels)
+        if array.ndim == 1 and all(map(str.isdecimal, names)):
+            array, labels, names = _as_numbers(array), _as_numbers(labels), None
+        else:
+            options["classes"] = names
     if array.dtype.kind == "b":
         array = array.astype(np.int64)
-    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+    finite = np.isfinite(array) if array.dtype.kind == "f" else None
+    if finite is not None and options.get("logits") and array.ndim == 2:  # a class that cannot be has the logit -inf
+        finite = finite | (np.isneginf(array) & finite.any(axis=1, keepdims=True))
+    if finite is not None and not finite.all():
         first = int(np.argwhere(~finite)[0][0])
         raise BadInput(f"{int((~finite).sum()):,} of {array.size:,} predictions are NaN or infinite (first: row {first:,})")
     if names is not None:
@@ -183,6 +281,35 @@ def _checked(p: Predictions, labels: np.ndarray | None, ids: np.ndarray | None) 
     if own_labels is not None and not p.has_scores and int(own_labels.min()) < 0:
         raise BadInput(f"{int((own_labels < 0).sum()):,} of {len(own_labels):,} rows have no label; label all rows or none")
     return Answers(values, own_ids, own_labels, p.class_names)
+
+
+def _as_numbers(values: Any) -> Any:
+    """Whole numbers in the place of texts of whole numbers; other values are unchanged."""
+    return np.array(values.tolist(), dtype=np.int64) if _is_text(values) else values
+
+
+def _names(array: np.ndarray, labels: np.ndarray | None) -> list[str]:
+    """Names of the classes, in alphabetical order, where labels or predicted labels are texts."""
+    texts = [np.array(values.tolist(), dtype=str) for values in (labels, array) if values is not None and _is_text(values)]
+    names = [str(name) for name in np.unique(np.concatenate(texts))]
+    is_truth = array.dtype.kind == "b" and set(names) <= {"False", "True"}
+    if labels is not None and len(texts) == 1 and array.ndim == 1 and array.dtype.kind != "f" and not is_truth:
+        raise BadInput(
+            f"{'the predicted labels' if _is_text(array) else 'the labels'} are texts such as {names[0]!r}, and the "
+            f"{'labels' if _is_text(array) else 'predicted labels'} are of {(labels if _is_text(array) else array).dtype}; pass the names "
+            'of the classes in the order of the numbers: classes=["…", "…"]'
+        )
+    if array.ndim == 2 and len(names) != array.shape[1]:
+        raise BadInput(
+            f"the labels have the classes {', '.join(names)} and the predictions {array.shape[1]} columns; pass the names of the classes "
+            'in the order of the columns: classes=["…", "…"]'
+        )
+    if array.ndim == 2 and all(map(str.isdecimal, names)) and names != [str(k) for k in range(array.shape[1])]:
+        raise BadInput(
+            f"the labels are texts of numbers such as {names[-1]!r}; pass them as integers, the number of the column of each class, "
+            "counted from 0"
+        )
+    return names
 
 
 def _is_text(array: np.ndarray | None) -> bool:

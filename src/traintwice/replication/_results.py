@@ -93,7 +93,8 @@ class Replication(Shown):
         name = self._known(recipe)
         found = list(self._of_split(split).get(name, {}).values())
         if len(found) < 2:
-            raise TooFewReplicas(f"{name}: {len(found)} of {self.wanted} replicas are finished, expected at least 2")
+            why = next((f". Replica {f.replica} failed: {f.reason}" for f in self.failures if f.recipe == name), "")
+            raise TooFewReplicas(f"{name}: {len(found)} of {self.wanted} replicas are finished, expected at least 2{why}")
         return measure(found, **cast(Any, {**self.reading, **options}))
 
     def compare(self, *, split: str | None = None, **options: Any) -> dict[str, RecipeComparison]:

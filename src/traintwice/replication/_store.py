@@ -39,7 +39,14 @@ MARKER = "replicas.json"
 STUDY = "study.json"
 FOLDERS = ("predictions", "records", "failures", "logs", "folders")
 
-SAME = {"rows": "rows", "classes": "classes", "class names": "names of the classes", "ids": "ids", "labels": "labels"}
+SAME = {
+    "rows": "rows",
+    "classes": "classes",
+    "class names": "names of the classes",
+    "ids": "ids",
+    "index": "index",
+    "labels": "labels",
+}
 """What all replicas have in common, in words."""
 
 
@@ -240,8 +247,13 @@ def difference_in_words(there: Mapping[str, Any], answers: Mapping[str, Answers]
         return f"returned the splits {sorted(answers)}, {name} has {sorted(there['splits'])}"
     for split, found in answers.items():
         known, here = there["splits"][split], found.shape()
-        key = next((key for key in SAME if known[key] != here[key]), None)
+        key = next((key for key in SAME if _differ(key, known, here)), None)
         where = f" of split {split!r}" if split else ""
+        if key == "index":
+            return (
+                f"the rows{where} have another pandas index than in {name}, so that rows of other examples would be compared. Return a "
+                "table with a column of ids, or the same rows in the same order"
+            )
         if key == "labels" and here["ids"] is None:
             return (
                 f"the labels{where} come in another order than in {name}, so that the rows are in another order too. Return a table with a "
@@ -252,6 +264,20 @@ def difference_in_words(there: Mapping[str, Any], answers: Mapping[str, Answers]
         if key is not None:
             return f"{here[key]} {SAME[key]}{where}, {name} has {known[key]}; all replicas must answer the same rows and classes"
     return None
+
+
+def _differ(key: str, known: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether a value that all replicas have in common differs from that in a record.
+
+    Predicted labels name the classes that a replica predicts, so that these names, and the numbers of the labels, may differ. Names that
+    are the numbers of the classes are as good as none.
+    """
+    by_name = "names of labels"
+    if by_name in known and by_name in here and key in ("class names", "labels"):
+        return key == "labels" and bool(known[by_name] != here[by_name])
+    if key == "class names" and known[key] == list(map(str, range(len(known[key] or ())))):
+        return here[key] not in (None, known[key])
+    return key in known and bool(known[key] != here[key])
 
 
 def is_replica_store(path: str | os.PathLike[str]) -> bool:

@@ -140,12 +140,13 @@ def replicate(
         train: ``train(run, **settings)`` (see `Run`) or ``train(seed, **settings)``, which returns predictions of the test rows; or its
             name "package.module:function"; or a command as a text or list of words, in which ``{seed}`` and ``{out}`` are replaced by a
             seed and by the path to write predictions to. Predictions are probabilities ``N K``, predicted labels ``N``, scores ``N`` in
-            [0, 1] of a binary model, numbers ``N`` (with ``regression=True``), a table with a column of ids, or a dict of these by
-            split.
+            [0, 1] of a binary model, numbers ``N`` (with ``regression=True``), a table with a column of ids, the path of a file, or a dict
+            of these by split.
         replicas: M, number of trainings of each recipe.
         recipes: name of each recipe to its settings: keyword arguments of the function, or words to add to the command. The first
             recipe is the baseline.
-        labels, ids: true labels and ids of the test rows, or dicts by split. A table in another order is aligned by its ids.
+        labels, ids: true labels (class numbers, truth values or texts) and ids of the test rows, or dicts by split. A table in another
+            order is aligned by its ids; pandas objects without ids must have the same index in all replicas.
         store: directory of the replicas; made where it does not exist.
         seed: of all random streams.
         vary: sources of randomness that differ between replicas, such as ("init", "order", "data"), for all recipes or as a dict by
