@@ -1,6 +1,7 @@
 import logging
 import queue
 from logging.handlers import QueueHandler
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,6 +43,46 @@ def test_what_is_deployed_is_what_a_method_keeps(model):
             Deployed.of(method, several, gates)
 
 
+@pytest.mark.parametrize("keep", ["mean-prob", "mean-logit"])
+def test_what_the_logits_are(keep):
+    networks, x = [nn.Linear(4, 3), nn.Linear(4, 3)], torch.randn(5, 4)
+    z = torch.stack([network(x) for network in networks])
+    probs = z.sigmoid().mean(0) if keep == "mean-prob" else z.mean(0).sigmoid()
+    torch.testing.assert_close(Deployed.of(ensemble(2, keep), networks, task="multi-label")(x), probs)
+    torch.testing.assert_close(Deployed.of(ensemble(2, keep), networks, task="numbers")(x), z.mean(0))
+
+
+def test_half_precision_is_averaged_in_single():
+    networks, x = [nn.Linear(4, 3).bfloat16() for _ in range(2)], torch.randn(5, 4).bfloat16()
+    probs = sum(network(x).float().softmax(-1) for network in networks) / 2
+    torch.testing.assert_close(Deployed.of(ensemble(2), networks)(x), probs)
+
+
+class WithLogits(nn.Module):
+    """A network whose output is an object, or whose logits have another shape."""
+
+    def __init__(self, change=lambda logits: SimpleNamespace(logits=logits), width=1):
+        super().__init__()
+        self.layer, self.change = nn.Linear(4, width), change
+
+    def forward(self, x):
+        return self.change(self.layer(x))
+
+
+def test_outputs_of_networks():
+    x = torch.randn(5, 4)
+    network = WithLogits()
+    torch.testing.assert_close(Deployed([network], "first")(x)[:, 1:], network.layer(x).sigmoid())
+    for change, message in (
+        (lambda z: z.squeeze(1), r"logits of shape \(5,\).*returns \(B, 1\)"),
+        (lambda z: None, "a NoneType"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            Deployed([WithLogits(change)], "first")(x)
+    with pytest.raises(BadInput, match="they return 1 and 3 logits"):
+        Deployed([WithLogits(), WithLogits(width=3)], "mean-prob")(x)
+
+
 class Unsaved(nn.Module):
     """Its state dict does not hold all that it predicts with."""
 
@@ -67,6 +108,8 @@ def test_what_predicts_something_else_is_not_kept(tmp_path):
 def test_mistakes(model, tmp_path):
     with pytest.raises(BadInput, match="got 'pb', expected one of safetensors, pt2, onnx"):
         export_model(model, torch.randn(5, 4), tmp_path, formats=("pb",))
+    with pytest.raises(BadInput, match="BatchNorm1d and Dropout layers are in training mode"):
+        export_model(nn.Sequential(nn.BatchNorm1d(4), nn.Dropout()), torch.randn(5, 4), tmp_path)
     with pytest.raises(BadInput, match="got 1 example, expected at least 2"):
         export_model(model, torch.randn(1, 4), tmp_path)
     with pytest.raises(BadInput, match="got 4 and 5 examples, expected inputs of the same examples"):

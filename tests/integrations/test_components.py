@@ -216,6 +216,8 @@ def test_wrong_use_is_refused():
         Components(make, ensemble(2, keep="gate"))
     with pytest.raises(BadInput, match="at least 1"):
         Components(make, ensemble(2), accumulation=0)
+    with pytest.raises(BadInput, match="make: returned a NoneType"):
+        Components(lambda: None, ensemble(2))
     with pytest.raises(BadSpec, match="no sub-network"):
         Components(make, anti_distillation(2, signal="tower"))
     with pytest.raises(RuntimeError, match=r"Missing key.*step"):
@@ -247,6 +249,19 @@ def test_one_logit_is_read_through_the_sigmoid():
     model.loss(x, y).backward()
     expected = model.networks[0](x)[:, 0].sigmoid()
     torch.testing.assert_close(model.deployed()(x), torch.stack([1 - expected, expected], 1))
+
+
+def test_several_labels_are_deployed_as_probabilities_of_each():
+    x, y = data()[0][0], (torch.arange(48).view(16, 3) % 2).double()
+    model = Components(make, ensemble(2), task="multi-label").double()
+    model.loss(x, y).backward()
+    expected = torch.stack([network(x) for network in model.networks]).sigmoid().mean(0)
+    torch.testing.assert_close(model.deployed()(x), expected)
+    torch.testing.assert_close(model.probs(model(x)), expected)
+    with pytest.raises(
+        BadInput, match="got outputs of the task 'numbers', expected 'multi-label'; pass task='numbers' to Components"
+    ):
+        model.loss(model.outputs(model(x), y, task="numbers"))
 
 
 def test_sequences_leave_ignored_positions_out():

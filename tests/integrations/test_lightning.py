@@ -153,6 +153,21 @@ def test_predictions_are_those_of_what_is_kept(method, tmp_path):
         torch.testing.assert_close(found, module.deployed()(data.tensors[0]))
 
 
+@pytest.mark.parametrize("kind", ["classes", "column of floats", "soft"])
+def test_accuracy_of_labels_of_any_kind(kind, tmp_path):
+    class Binary(Small):
+        def make(self):
+            return nn.Linear(6, 2 if kind == "soft" else 1).double()
+
+    x = rows()[:][0]
+    y = (x[:, 0] > 0).long()
+    labels = {"classes": y, "column of floats": y.double().unsqueeze(1), "soft": nn.functional.one_hot(y).double()}[kind]
+    model, trainer = Binary(co_distillation(), seed=1), trainer_of(tmp_path)
+    (found,) = trainer.validate(model, DataLoader(TensorDataset(x, labels), batch_size=8), verbose=False)
+    expected = (model.deployed()(x).argmax(1) == y).double().mean().item()
+    assert found["val_accuracy"] == pytest.approx(expected)
+
+
 def test_what_is_not_supported_is_refused(tmp_path):
     with pytest.raises(NotImplementedError, match="define make"):
         MethodModule(co_distillation())

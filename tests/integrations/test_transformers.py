@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from traintwice.errors import BadInput
-from traintwice.integrations.transformers import KeptModel, MethodTrainer
+from traintwice.integrations.transformers import KeptModel, MethodTrainer, _kept
 from traintwice.losses import Outputs
 from traintwice.methods import (
     anti_distillation,
@@ -231,6 +231,13 @@ def test_tokens_are_predicted_at_every_position(tmp_path):
     trainer = of_trainer(token, ensemble(2), data, tmp_path)
     assert trainer.predict(data).predictions.shape == (8, 6, 3)
     assert np.isfinite(trainer.evaluate(data)["eval_loss"])
+
+
+@pytest.mark.parametrize("keep", ["first", "mean-prob", "mean-logit"])
+def test_one_kept_logit_is_that_of_the_kept_probability(keep):
+    z = torch.tensor([[[-300.0], [1.0]], [[2.0], [4.0]]])
+    probs = {"first": z[0].sigmoid(), "mean-prob": z.sigmoid().mean(0), "mean-logit": z.mean(0).sigmoid()}[keep]
+    torch.testing.assert_close(_kept(z, keep).sigmoid(), probs)
 
 
 def test_what_is_not_supported_is_refused(tmp_path):

@@ -69,6 +69,13 @@ def test_shapes_that_do_not_fit(logits, labels, message):
         Outputs(torch.zeros(logits), torch.zeros(labels, dtype=torch.int64))
 
 
+def test_logits_that_are_none():
+    with pytest.raises(BadInput, match=r"logits of torch.int64, expected floating point numbers"):
+        Outputs(torch.zeros(2, 4, 3, dtype=torch.int64), torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(BadInput, match=r"\(2, 0, 3\), without examples; leave empty batches out"):
+        Outputs(torch.zeros(2, 0, 3), torch.zeros(0, dtype=torch.int64))
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [

@@ -14,6 +14,8 @@ from typing import Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd as _Dropout
 
 from traintwice._files import write_whole
 from traintwice._typed import typed
@@ -21,6 +23,7 @@ from traintwice.data import Dataset
 from traintwice.engine._building import Weights, build, build_gate, load
 from traintwice.engine._state import within
 from traintwice.errors import BadInput, StoreError, TrainingFailed, require
+from traintwice.losses._outputs import Task, at_least_single
 from traintwice.methods import Method
 from traintwice.nets._factory import without_unpacking
 from traintwice.recipes import Recipe
@@ -39,27 +42,37 @@ class Deployed(nn.Module):
     """Probabilities of a recipe's kept output.
 
     Args:
-        networks: kept components of every kept set of weights, in order.
+        networks: kept components of every kept set of weights, in order. They return logits ``B K``, or an object with such ``logits``.
         keep: "first", "mean-prob", "mean-logit" or "gate".
         gates: for "gate", one for each kept set of weights, from inputs to logits of the mixture weights.
-    Shapes: inputs ``B ...`` -> probabilities ``B K``. Several inputs are a dict, whose entries the networks get by name, or a tuple.
+        task: what the outputs of the networks are, see `traintwice.losses.Outputs`: "classes" gives a softmax, "multi-label" the
+            probability of each label, "numbers" the numbers.
+    Shapes: inputs ``B ...`` -> probabilities ``B K`` in at least float32; ``B 2`` for networks of one logit. Several inputs are a dict,
+    whose entries the networks get by name, or a tuple.
+    Raises:
+        BadInput: on a call, outputs without an axis of classes, or networks with other numbers of outputs.
     """
 
     @typed
-    def __init__(self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = ()) -> None:
+    def __init__(
+        self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = (), *, task: Task = "classes"
+    ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self.keep = keep
+        self.keep, self.task = keep, task
         self.gates = nn.ModuleList(gates)
 
     @classmethod
-    def of(cls, method: Method, networks: Sequence[nn.Module], gates: Sequence[nn.Module] = ()) -> Deployed:
+    def of(
+        cls, method: Method, networks: Sequence[nn.Module], gates: Sequence[nn.Module] = (), *, task: Task = "classes"
+    ) -> Deployed:
         """The kept output of a method, in evaluation mode.
 
         Args:
             method: its `keep` names the kept output.
             networks: all J components of every kept set of weights, in order.
             gates: from inputs to J logits, one for each set, if the method keeps a gate.
+            task: as for `Deployed`.
         Raises:
             BadInput: another number of networks or gates.
         Example:
@@ -76,16 +89,16 @@ class Deployed(nn.Module):
                 f"of that, and {'a gate for each such set' if method.keep == 'gate' else 'no gate'}"
             )
         kept = networks[:: method.components] if method.keep == "first" else networks
-        return cls(kept, method.keep, gates).eval()
+        return cls(kept, method.keep, gates, task=task).eval()
 
     def forward(self, x: NetworkInputs) -> Tensor:
         """Probabilities for a batch."""
-        logits = torch.stack([_output(network, x) for network in self.networks])
+        logits = stacked_logits([_output(network, x) for network in self.networks])
         if self.keep != "gate":
-            return mix_components(logits, self.keep)
+            return mix_components(logits, self.keep, task=self.task)
         if not isinstance(x, Tensor):
             raise BadInput("Deployed: a gate reads one input, got several")
-        return mix_components(logits, self.keep, mixture_weights(list(self.gates), x))
+        return mix_components(logits, self.keep, mixture_weights(list(self.gates), x), task=self.task)
 
 
 def _output(network: nn.Module, x: NetworkInputs) -> Any:
@@ -99,19 +112,42 @@ def mixture_weights(gates: Sequence[nn.Module], x: Tensor) -> Tensor:
     return (torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in gates], dim=-1) / len(gates)).T
 
 
-def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> Tensor:
-    """Probabilities ``... K`` of the kept output, from logits ``S ... K`` of the kept networks.
+def stacked_logits(outputs: Sequence[Any]) -> Tensor:
+    """Logits ``J B K`` of several networks, from their outputs: tensors ``B K``, or objects with such ``logits``.
+
+    Raises:
+        BadInput: outputs without an axis of classes, or networks with other numbers of outputs.
+    """
+    logits: list[Tensor] = []
+    for output in outputs:
+        one = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+        if not isinstance(one, Tensor):
+            raise BadInput(f"networks: one returned a {type(output).__name__}, expected logits (B, K) or an object with logits")
+        if one.ndim < 2:
+            raise BadInput(
+                f"networks: one returned logits of shape {tuple(one.shape)}, expected (B, K); a network of one logit returns (B, 1)"
+            )
+        logits.append(one)
+    if len(widths := {one.shape[-1] for one in logits}) > 1:
+        raise BadInput(f"networks: they return {' and '.join(map(str, sorted(widths)))} logits, expected the same number of all")
+    return torch.stack(logits)
+
+
+def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None, *, task: Task = "classes") -> Tensor:
+    """Probabilities ``... K`` of the kept output in at least float32, from logits ``S ... K`` of the kept networks.
 
     Args:
         logits: networks of one logit (binary) are read as logits (0, z).
         keep: see `Deployed`.
         weights: of the mixture, ``S B``, for "gate".
+        task: see `Deployed`.
     """
-    if logits.shape[-1] == 1:
+    logits = at_least_single(logits)
+    if task == "classes" and logits.shape[-1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
     if keep == "mean-logit":
-        return torch.softmax(logits.mean(0), -1)
-    probs = torch.softmax(logits, -1)
+        logits = logits.mean(0, keepdim=True)
+    probs = torch.softmax(logits, -1) if task == "classes" else torch.sigmoid(logits) if task == "multi-label" else logits
     return probs.mean(0) if weights is None else (probs * weights.unsqueeze(-1)).sum(0)
 
 
@@ -143,12 +179,15 @@ def export_model(
     Returns:
         Format to file.
     Raises:
-        BadInput: an unknown format, fewer than two examples, or inputs of different lengths. MissingExtra: ONNX is not installed.
+        BadInput: an unknown format, a model in training mode, fewer than two examples, or inputs of different lengths. MissingExtra: ONNX
+            is not installed.
         StoreError: ``out`` cannot be written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
     """
     for wanted in formats:
         if wanted not in FORMATS:
             raise BadInput(f"format: got {wanted!r}, expected one of {', '.join(FORMATS)}")
+    if changing := sorted({type(m).__name__ for m in model.modules() if m.training and isinstance(m, _Dropout | _BatchNorm)}):
+        raise BadInput(f"model: {' and '.join(changing)} layers are in training mode; call model.eval() before the export")
     if "onnx" in formats:
         for module in ("onnx", "onnxruntime", "onnxscript"):
             require(module, extra="onnx", purpose="ONNX export")

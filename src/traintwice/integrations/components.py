@@ -15,10 +15,11 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.distributed import ProcessGroup  # noqa: E402
 
-from traintwice.engine._deployed import Deployed, mix_components  # noqa: E402
+from traintwice.engine._deployed import Deployed, mix_components, stacked_logits  # noqa: E402
 from traintwice.engine._loss_inputs import Peers, Signals  # noqa: E402
 from traintwice.engine._state import parts, under, within  # noqa: E402
 from traintwice.losses import Memory, Outputs  # noqa: E402
+from traintwice.losses._outputs import Task  # noqa: E402
 from traintwice.methods import Method  # noqa: E402
 from traintwice.randomness import stream  # noqa: E402
 from traintwice.schedules import at_step  # noqa: E402
@@ -114,10 +115,12 @@ class Components(_MethodLoss):
         gate: from inputs ``B D`` to J logits, for methods that train a gate.
         accumulation: micro-batches of an optimiser step, where `loss` counts the steps.
         group: the processes that share a batch under DistributedDataParallel; losses are then those of the whole batch.
+        task: what the logits are, see `Outputs`.
 
     Shapes: inputs ``B ...`` -> stacked logits ``J B K``.
     Raises:
-        BadInput: two networks with equal weights, or a gate that is missing or not used. BadSpec: a signal that a network does not have.
+        BadInput: no network, two networks with equal weights, or a gate that is missing or not used. BadSpec: a signal that a network does
+            not have.
     Source:
         Ours. Every loss is a mean over the batch, summed over components: gradients of a component are those of its own training.
     Example:
@@ -142,6 +145,7 @@ class Components(_MethodLoss):
         gate: nn.Module | None = None,
         accumulation: int = 1,
         group: ProcessGroup | None = None,
+        task: Task = "classes",
     ) -> None:
         super().__init__(method)
         if accumulation < 1:
@@ -152,7 +156,7 @@ class Components(_MethodLoss):
         self.networks = nn.ModuleList(_made(make, j, seed) for j in range(method.components))
         _check_independent(list(self.networks))
         self.gate = gate
-        self.accumulation, self.group = accumulation, group
+        self.accumulation, self.group, self.task = accumulation, group, task
         self._calls = 0
         self._signals = Signals(list(self.networks), method.signals)
         self._peers: Peers | None = None
@@ -207,9 +211,16 @@ class Components(_MethodLoss):
         Raises:
             BadInput: shapes that do not match.
         """
-        known = {"peers": peers, "teacher": teacher, "gate": gate, "signals": signals or None, "group": self.group, **others}
+        known = {
+            "peers": peers,
+            "teacher": teacher,
+            "gate": gate,
+            "signals": signals or None,
+            "group": self.group,
+            "task": self.task,
+        }
         make = Outputs.of_sequences if logits.ndim > 3 else Outputs
-        return make(logits, labels, **known)
+        return make(logits, labels, **{**known, **others})
 
     def loss(
         self,
@@ -239,6 +250,10 @@ class Components(_MethodLoss):
             if any(given is not None for given in (labels, teacher, teacher_probs, logged)):
                 raise BadInput("Components.loss: got Outputs and labels or a teacher, expected Outputs alone: they hold both")
             out = inputs
+            if out.task != self.task:
+                raise BadInput(
+                    f"Components.loss: got outputs of the task {out.task!r}, expected {self.task!r}; pass task={out.task!r} to Components"
+                )
         elif labels is None:
             raise BadInput("Components.loss: got inputs without labels, expected loss(inputs, labels) or loss(Outputs)")
         else:
@@ -266,7 +281,7 @@ class Components(_MethodLoss):
             tensor([[0.7500, 0.2500]])
         """
         weights = None if gate is None else torch.softmax(gate, -1).T
-        return mix_components(logits[:1] if self.method.keep == "first" else logits, self.method.keep, weights)
+        return mix_components(logits[:1] if self.method.keep == "first" else logits, self.method.keep, weights, task=self.task)
 
     def deployed(self) -> Deployed:
         """A copy of the kept output as one module from inputs to probabilities ``B K``, in evaluation mode.
@@ -274,7 +289,7 @@ class Components(_MethodLoss):
         It takes networks of one input tensor. `traintwice.engine.export_model` writes it to files.
         """
         gates = [copy.deepcopy(self.gate)] if self.gate is not None and self.method.keep == "gate" else []
-        return Deployed.of(self.method, copy.deepcopy(list(self.networks)), gates)
+        return Deployed.of(self.method, copy.deepcopy(list(self.networks)), gates, task=self.task)
 
     def _peer_logits(self, logits: Tensor, inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensor | None:
         """Logits of the older copies; outside training those of the networks."""
@@ -306,11 +321,15 @@ def _arguments_of(inputs: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
 
 def _made(make: Callable[[], nn.Module], j: int, seed: int | None) -> nn.Module:
     """Component j, its weights drawn from a stream of its own where a seed is given."""
-    if seed is None:
-        return make()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(stream(seed, "initialisation", component=j).integers(2**63)))
-        return make()
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(int(stream(seed, "initialisation", component=j).integers(2**63)))
+        network = make()
+    if not isinstance(network, nn.Module):
+        raise BadInput(
+            f"Components.make: returned a {type(network).__name__}, expected a torch.nn.Module, a new one in every call"
+        )
+    return network
 
 
 def _check_independent(networks: Sequence[nn.Module]) -> None:
@@ -328,5 +347,4 @@ def _check_independent(networks: Sequence[nn.Module]) -> None:
 
 def _stacked(networks: Iterable[nn.Module], inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensor:
     """Logits of several networks on the same inputs, ``J B K``."""
-    outputs = [network(*inputs, **named) for network in networks]
-    return torch.stack([output if isinstance(output, Tensor) else output.logits for output in outputs])
+    return stacked_logits([network(*inputs, **named) for network in networks])

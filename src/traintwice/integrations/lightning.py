@@ -99,7 +99,9 @@ class MethodModule(LightningModule):  # type: ignore[misc]
         """Loss and accuracy of the kept output."""
         inputs, labels, teacher = self.unpack(batch)
         loss = self.components.loss(inputs, labels, step=self.trainer.global_step, teacher=teacher)
-        right = (self._probs(inputs).argmax(-1) == labels)[labels >= 0]
+        probs = self._probs(inputs)
+        classes = _classes_of(labels, probs)
+        right = (probs.argmax(-1) == classes)[classes >= 0]
         count = {"batch_size": max(right.numel(), 1), "sync_dist": True}
         self.log("val_loss", loss, prog_bar=True, **count)
         self.log("val_accuracy", right.float().mean(), prog_bar=True, **count)
@@ -128,3 +130,12 @@ class MethodModule(LightningModule):  # type: ignore[misc]
         own, named = _arguments_of(inputs)
         gate = None if self.components.gate is None else self.components.gate(own[0].flatten(1))
         return self.components.probs(self.components(*own, **named), gate)
+
+
+def _classes_of(labels: Tensor, probs: Tensor) -> Tensor:
+    """The class of each example, of labels as a method takes them: classes, soft labels, or probabilities of class 1."""
+    if labels.shape == (*probs.shape[:-1], 1):
+        labels = labels.squeeze(-1)
+    if labels.ndim == probs.ndim:
+        return labels.argmax(-1)
+    return (labels > 0.5).long() if labels.is_floating_point() else labels

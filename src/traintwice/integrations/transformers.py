@@ -199,7 +199,7 @@ class KeptModel(nn.Module):
         networks: transformers models.
         keep: "first", "mean-prob" or "mean-logit"; see `traintwice.methods.Keep`.
 
-    The softmax of the logits is the kept probability: the log of the mean probability for "mean-prob".
+    The softmax of the logits (of one logit: the sigmoid) is the kept probability: the log of the mean probability for "mean-prob".
     """
 
     def __init__(self, networks: list[nn.Module], keep: str) -> None:
@@ -268,11 +268,14 @@ class _AtStart(TrainerCallback):  # type: ignore[misc]
 
 
 def _kept(logits: Tensor, keep: Literal["first", "mean-prob", "mean-logit", "gate"] | str) -> Tensor:
-    """Logits ``... K`` whose softmax is the kept probability, from stacked logits ``J ... K``."""
+    """Logits ``... K`` whose softmax (of one logit: sigmoid) is the kept probability, from stacked logits ``J ... K``."""
     if keep == "first":
         return logits[0]
     if keep == "mean-logit":
         return logits.mean(0)
+    if logits.shape[-1] == 1:  # the logit of the mean probability of class 1
+        z = logits.float()
+        return nn.functional.logsigmoid(z).logsumexp(0) - nn.functional.logsigmoid(-z).logsumexp(0)
     return torch.log_softmax(logits.float(), -1).logsumexp(0) - float(torch.tensor(float(len(logits))).log())
 
 

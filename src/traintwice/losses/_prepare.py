@@ -25,6 +25,10 @@ def looked_at(values: Tensor) -> bool:
 
 def prepared(out: Outputs) -> dict[str, Any]:
     """Fields of `Outputs` in their one form: labels as classes (int64) or as targets of every class, weights with axis J, no NaN."""
+    if not out.logits.is_floating_point():
+        raise BadInput(f"Outputs: got logits of {out.logits.dtype}, expected floating point numbers")
+    if out.group is None and not out.logits.shape[-2]:
+        raise BadInput(f"Outputs: got logits of shape {tuple(out.logits.shape)}, without examples; leave empty batches out")
     looks = looked_at(out.logits)
     labels = _labels(out, looks)
     made: dict[str, Any] = {"labels": labels, "plain": True, "mask": None}
