@@ -209,3 +209,10 @@ def test_options_are_filled_in():
     assert {name: found[name] for name in ("id", "classes", "by", "cluster", "label", "logits", "on_missing")} == {
         "id": ("a",), "classes": ("0", "1"), "by": (), "cluster": ("u", "v"), "label": None, "logits": False, "on_missing": "refuse",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [P, OLD])
+def test_the_column_of_correctness_is_for_files(given):
+    message = f"^{type(given).__name__}: --correct reads one file of this machine for each model"
+    with pytest.raises(BadInput, match=message), open_rows([given, given], correct="ok"):
+        pass

@@ -14,7 +14,7 @@ from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, Rows, is_array, items_of, open_rows, reading_of, replicas_of
-from traintwice.predictions._classes import Classes
+from traintwice.predictions._in_memory import summary_of
 
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
@@ -106,12 +106,8 @@ def open_replicas(predictions: Any, label: Any = None, reading: Reading | None =
     whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
     if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
         p = Predictions.of(whole, given.get("label"), given.get("weight"))
-        yield Rows(
-            p,
-            [f"replica {m}" for m in range(p.replicas)],
-            named=Classes(p.class_names),
-            clusters=None if p.clusters is None else "clusters",
-        )
+        names = [f"replica {m}" for m in range(p.replicas)]
+        yield Rows(p, summary_of(p, names, cluster=None if p.clusters is None else "clusters"))
         return
     models = replicas_of(predictions)
     with open_rows(models, [f"replica {m}" for m in range(len(models))], **given) as rows:
@@ -129,7 +125,7 @@ def in_memory(rows: Rows, what: str) -> Predictions:
 def some_of(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
     """The rows of some of the models."""
     part = whole.change_replicas(lambda array: to_numpy(array)[list(chosen)])
-    return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
+    return Rows(part, summary_of(part, [rows.summary.files[m] for m in chosen], cluster=rows.clusters))
 
 
 def _is_given(value: Any) -> bool:

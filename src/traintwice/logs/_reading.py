@@ -88,7 +88,7 @@ def recognise(path: str | os.PathLike[str]) -> LogFormat | None:
 
 def is_log(path: Any) -> bool:
     """Whether a file or folder is an evaluation log of a known layout, by its content."""
-    if not isinstance(path, str | Path) or Path(path).suffix.lower() in TABLES or not Path(path).exists():
+    if not isinstance(path, str | Path) or not Path(path).exists():
         return False
     return recognise(path) is not None
 

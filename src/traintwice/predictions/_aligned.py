@@ -45,7 +45,8 @@ class RowBlocks:
         self._session, self._views, self._period, self._draws = session, views, period, draws
         self._matcher = Matcher(session, views, rows, unchecked=unchecked, drop=reading["on_missing"] == "drop")
         self._names = {c: name for view in reversed(views) for c, name in view.names.items()}  # of the first file that has it
-        self.named, self.class_names, self.cluster = named, named.names, self._names.get("c")
+        self.named, self.class_names = named, named.names
+        self.cluster, self.time = self._names.get("c"), self._names.get("t")
         self.groups, self.shown, self.most_rows = groups_of(reading), tuple(reading["show"]), max(rows)
         self.has_labels, self.has_weights = (any(name in view.cells for view in views) for name in ("y", "w"))
         kind, self.classes, self.replicas = views[0].layout.kind, views[0].layout.classes, len(views)
@@ -193,7 +194,7 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
         replicas: M, the number of files.
         classes, class_names, named: K and the names of the classes, where known; and what gave their order.
         groups, shown: names of the group columns, time last; and of the columns to show.
-        cluster: the columns of clusters, joined by " + "; None where rows are independent.
+        cluster, time: the columns of clusters, joined by " + ", None where rows are independent; and the column of time, or None.
         is_regression, has_probs, has_draws: each file holds numbers, probabilities, or several draws of each item.
         has_labels, has_weights: a file has a column of them.
         most_rows: rows of the longest file, known before rows are matched.
@@ -205,7 +206,7 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
         return self._session.connection
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._session.close()
 
     def close(self) -> None:
         """Close the database and remove its temporary folder."""
@@ -235,7 +236,7 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
             class_rule=self.named.rule,
             cluster=self.cluster,
             clusters=None if self.cluster is None else len(self._cluster_hashes),
-            time=self._names.get("t"),
+            time=self.time,
             period=self._period,
             draws=self._draws,
         )

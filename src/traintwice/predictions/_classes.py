@@ -248,10 +248,10 @@ def _refuse_missing(
         in_labels = [(source.name, column) in labels for source, column in having]
         if (labels and len(set(in_labels)) == 1) or not votes:
             (source, column), others = having[0], "no file predicts it" if in_labels[0] else "no label is that"
-            told = f"looks like a missing cell{f': {others}' if votes else ''}. Leave missing cells empty, or pass --classes with the names"
+            told = "looks like a missing cell" + (f": {others}" if votes else "")
+            told += ". Leave missing cells empty, or pass --classes with the names of all classes"
             raise BadInput(
-                f"{source.name}: {word!r} in {column!r} {told} of all classes",
-                without_cells=f"{source.name}: a label in {column!r} {told} of all classes",
+                f"{source.name}: {word!r} in {column!r} {told}", without_cells=f"{source.name}: a label in {column!r} {told}"
             )
     return f"; {', '.join(map(repr, sorted(texts)))} counted as a class" if texts else ""
 

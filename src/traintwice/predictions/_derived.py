@@ -132,9 +132,6 @@ class Derived:
         """Predictions of checked arrays."""
         return cls.__new__(cls)._set(values, known, kind, class_names)
 
-    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Self:
-        return self._made(values, known, kind or self._kind, self.class_names)
-
     def __repr__(self) -> str:
         of_values = {
             "probs": f"probabilities of {self.classes} classes",
@@ -153,7 +150,7 @@ class Derived:
 
     def where(self, chosen: Any) -> Self:
         """The examples chosen by a mask, or in the order of indices; unchecked."""
-        return self._with(self._values[:, chosen, ...], self.known.map(lambda array: array[chosen]))
+        return self._made(self._values[:, chosen, ...], self.known.map(lambda array: array[chosen]), self._kind, self.class_names)
 
     def models(self, start: int, stop: int) -> Self:
         """Replicas start … stop−1 on the same examples, unchecked."""
@@ -170,25 +167,25 @@ class Derived:
 
     def change_replicas(self, pick: Callable[[Array], Array]) -> Self:
         """The same examples with the replicas that a function picks from an array whose first axis is M."""
-        part = self._with(pick(self._values), self.known)
+        part = self._made(pick(self._values), self.known, self._kind, self.class_names)
         part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
         return part
 
     def with_known(self, **changes: Any) -> Self:
         """The same predictions with other arrays of the examples, unchecked; see `Examples`."""
-        return self._with(self._values, replace(self.known, **changes))
+        return self._made(self._values, replace(self.known, **changes), self._kind, self.class_names)
 
     def without_labels(self) -> Self:
         """The same predictions, no labels attached."""
         if self.has_outcomes:
             values = self._values.copy()
             values[:, :, 1] = np.nan
-            return self._with(values, self.known)
+            return self._made(values, self.known, self._kind, self.class_names)
         return self.with_known(labels=None, targets=None)
 
     def without_probs(self) -> Self:
         """The predicted labels alone, for measures that read no more: slices and leave-one-out cost less."""
-        return self._with(self.votes, self.known, "votes") if self.has_top else self
+        return self._made(self.votes, self.known, "votes", self.class_names) if self.has_top else self
 
     @property
     def labelled(self) -> np.ndarray:

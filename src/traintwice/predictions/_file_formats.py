@@ -107,7 +107,7 @@ def _csv(table: Table, path: Path, name: str, delimiter: str | None = None) -> S
         ends = file.read(1) in (b"\n", b"\r")
     note = "" if ends else "the last line has no line break: the file may be cut short"
     try:
-        staged = table.staged(relation, name, untyped=True)
+        staged = table.staged(relation, name, text=columns)
     except BadInput as error:
         if "state machine reached an invalid state" not in str(error):
             raise

@@ -14,7 +14,7 @@ from traintwice.predictions._checks import as_text, plain_objects
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._derived import Examples, to_numpy
 from traintwice.predictions._inputs import Place, Shards
-from traintwice.predictions._layout import Kind, Layout
+from traintwice.predictions._layout import Kind, Layout, Summary
 from traintwice.predictions._opening import TableWithArrays
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
@@ -35,8 +35,8 @@ def from_arrays(models: Sequence[Any], **reading: Unpack[Reading]) -> Prediction
     return stacked(models, reading_of(reading))[0]
 
 
-def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Classes]:
-    """The rows of several models, as `from_arrays` gives them, and their classes."""
+def stacked(models: Sequence[Any], reading: Reading, names: Sequence[str] = ()) -> tuple[Predictions, Summary]:
+    """The rows of several models of these names, as `from_arrays` gives them, and what was read."""
     given = [_one_model(model, reading) for model in models]
     if not given:
         raise BadInput("predictions: got none, expected at least one model")
@@ -52,7 +52,7 @@ def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Class
     options: Mapping[str, Any] = reading
     own = {"id": known.ids, "label": known.labels if known.targets is None else known.targets, "weight": known.weights}
     ids, labels, weights = (_column(options[name], name, values) for name, values in own.items())
-    groups, shown = named_arrays(reading["by"], "by"), named_arrays(reading["show"], "show")
+    groups, shown = _named_arrays(reading["by"], "by"), _named_arrays(reading["show"], "show")
     if reading["time"] is not None:
         groups["time"] = _periods(_column(reading["time"], "time"))
     groups, shown = (
@@ -62,15 +62,20 @@ def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Class
     for name, values in shown.items():
         if len(values) != rows:
             raise BadInput(f"{name}: got {len(values):,} entries, expected {rows:,}, one for each row")
-    clusters = _cluster_codes(named_arrays(reading["cluster"], "cluster"), rows)
+    given_clusters = _named_arrays(reading["cluster"], "cluster")
+    clusters = _cluster_codes(given_clusters, rows)
     clusters = to_numpy(known.clusters) if clusters is None and known.clusters is not None else clusters
     described: dict[str, Any] = {"ids": ids, "groups": groups, "clusters": clusters}
     of_rows = {"positions": np.arange(rows), "shown": shown}
+    in_words: dict[str, Any] = {
+        "time": None if reading["time"] is None else "time",
+        "cluster": " + ".join(given_clusters) or None,
+    }
     if reading["regression"] or (first is not None and first.has_scores):
-        scores = Predictions.from_scores(whole, None, weights, targets=labels, **described)
-        return scores.with_known(**of_rows), Classes()
-    names = reading["classes"] or (None if first is None else first.class_names)
-    named, flipped, swapped = _classes_of(models[0], whole, None if names is None else tuple(names), reading)
+        found = Predictions.from_scores(whole, None, weights, targets=labels, **described).with_known(**of_rows)
+        return found, summary_of(found, names, **in_words)
+    of_classes = reading["classes"] or (None if first is None else first.class_names)
+    named, flipped, swapped = _classes_of(models[0], whole, None if of_classes is None else tuple(of_classes), reading)
     if swapped:
         whole = whole[:, :, ::-1]
     if flipped:
@@ -78,7 +83,33 @@ def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Class
         whole = _flipped(whole) if whole.ndim == 2 else whole
     partial = {"labels": labels, "some_labelled": True} if known.some_labelled and reading["label"] is None else {}
     found = Predictions(whole, None if partial else labels, weights, class_names=named.names, **described)
-    return found.with_known(**of_rows, **partial), named
+    found = found.with_known(**of_rows, **partial)
+    return found, summary_of(found, names, named=named, **in_words)
+
+
+def summary_of(
+    p: Predictions, names: Sequence[str], *, named: Classes | None = None, time: str | None = None, cluster: str | None = None
+) -> Summary:
+    """What was read of models that are arrays."""
+    layout = "numbers" if p.has_scores else f"{p.classes} classes" if p.has_probs else "predicted labels"
+    labelled = p.labelled if p.targets is None else ~np.isnan(p.targets)
+    return Summary(
+        files=tuple(names),
+        rows=p.examples,
+        labelled=int(labelled.sum()),
+        order="by position",
+        layouts=(layout,) * p.replicas,
+        label=None if p.known.labels is None and p.targets is None else "labels",
+        weight=None if p.weights is None else "weights",
+        classes=p.classes,
+        class_names=p.class_names,
+        dropped=(0,) * p.replicas,
+        positive=None if named is None else named.positive,
+        class_rule=None if named is None else named.rule,
+        cluster=cluster,
+        clusters=None if p.clusters is None else int(p.clusters.max()) + 1,
+        time=time,
+    )
 
 
 def _flipped(labels: np.ndarray) -> np.ndarray:
@@ -108,7 +139,7 @@ def _column(value: Any, name: str, default: Any = None) -> Any:
     return _entries(value, name)
 
 
-def named_arrays(value: Any, name: str) -> dict[str, np.ndarray]:
+def _named_arrays(value: Any, name: str) -> dict[str, np.ndarray]:
     """Arrays by name; one array is called by the name of its option."""
     if isinstance(value, tuple | list) and all(hasattr(entry, "shape") for entry in value):
         value = {f"{name} {j + 1}": entry for j, entry in enumerate(value)}
@@ -261,7 +292,7 @@ def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dic
     options: dict[str, Any] = {}
     for name, value in given.items():
         if name in ("by", "show", "cluster"):
-            arrays = named_arrays(value, name)
+            arrays = _named_arrays(value, name)
             options[name] = list(arrays)
             columns |= arrays
         elif value is not None and not isinstance(value, tuple):

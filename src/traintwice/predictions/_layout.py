@@ -158,15 +158,14 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
                 raise BadInput(f"{told}; expected one probability for each of two or more classes")
             layouts[m] = layout = replace(layout, classes=int(found[0][0]))
         first, name = layouts[0], sources[0].name
-        here, there = f"({first.describe()})", f"({layout.describe()})"
         words = [IN_WORDS.get(each.kind, "probabilities") for each in (first, layout)]
         if words[0] != words[1]:
-            told = f"{name} holds {words[0]} {here} and {source.name} {words[1]} {there}"
+            told = f"{name} holds {words[0]} ({first.describe()}) and {source.name} {words[1]} ({layout.describe()})"
             raise BadInput(f"{told}; pass --probs with columns that hold the same in all")
         if len(layout.id) != len(first.id):
             raise BadInput(f"{source.name}: {len(layout.id)} id columns against {len(first.id)} in {name}; pass --id")
         if layout.classes != first.classes:
-            told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
+            told = f"{name} has {first.classes} classes ({first.describe()}) and {source.name} {layout.classes} ({layout.describe()})"
             raise BadInput(f"{told}; replicas must predict the same classes")
     return list(zip(sources, layouts, strict=True))
 

@@ -151,8 +151,8 @@ class Passes:
         unchecked = {view.name for view in self._unchecked}
         weighted = [m for m, view in enumerate(self.views) if view.layout.weight and view.name in unchecked]
         weights = {f"_weight{m}": f"coalesce(sum(w_{m}), 0)" for m in weighted}
-        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(dict.fromkeys(troubles)))} | weights
-        own |= {"_falls": _count("again")} if rising else {}
+        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": f"count_if({any_of(dict.fromkeys(troubles))})"} | weights
+        own |= {"_falls": "count_if(again)"} if rising else {}
         sums = self._sums_in_sql(whole[0], wanted) if wanted else {}
         columns = ", ".join(f"{sql} AS {name}" for name, sql in (*keys.items(), *own.items(), *sums.items()))
         queries = [f"SELECT {columns} FROM ({rows}) GROUP BY ALL" for rows in whole]
@@ -205,6 +205,8 @@ class Matcher(Passes):
         """Whether rows are matched by position, or the first ids are the same in all files."""
         if not self.views[0].ids or len(set(self.rows)) > 1:
             return not self.views[0].ids
+        if self.rows[0] <= PREFIX:
+            return True  # the pass compares them
         heads = (f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}" for view in self.views)
         first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
         return all(head == first for head in others)
@@ -249,7 +251,7 @@ class Matcher(Passes):
         differ = any_of(f"{i}_0 <> {i}_{m}" for m, v in enumerate(self.views) if m for i in v.ids)
         found = run([differ, *self._troubles()], rising=bool(first.ids))
         if found["_trouble"]:
-            if self.session.rows(f"SELECT {_count(differ)} FROM {self.source()}", doing="comparing the ids")[0][0]:
+            if self.session.rows(f"SELECT count_if({differ}) FROM {self.source()}", doing="comparing the ids")[0][0]:
                 return False
             self._check_cells()
         may_repeat = first.ids and (found["_falls"] or self._falls_between_ranges())
@@ -335,7 +337,3 @@ def _joined(views: Sequence[View], *, how: str = "JOIN") -> str:
     first, *others = views
     same = (all_of(f"{first.cells[i]} = {view.cells[i]}" for i in view.ids) for view in others)
     return first.scan() + "".join(f" {how} {view.scan()} ON {ids}" for view, ids in zip(others, same, strict=True))
-
-
-def _count(condition: str) -> str:
-    return f"coalesce(count_if({condition}), 0)"

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Unpack
+from pathlib import Path
+from typing import Any, Unpack, cast
 
 import numpy as np
 
 from traintwice._addresses import Address
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
+from traintwice.logs._reading import TABLES
 from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._bank import BankReplica, read_banked
-from traintwice.predictions._classes import Classes
 from traintwice.predictions._derived import is_series, to_numpy
-from traintwice.predictions._in_memory import (
-    as_tables,
-    check_index,
-    named_arrays,
-    needs_names,
-    predicted_by,
-    stacked,
-    with_arrays,
-)
+from traintwice.predictions._in_memory import as_tables, check_index, needs_names, predicted_by, stacked, with_arrays
 from traintwice.predictions._inputs import Shards, is_array
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._opening import open_predictions
@@ -38,8 +31,13 @@ __all__ = ["Rows", "open_rows"]
 class Rows:
     """Rows of M models in blocks, whatever they come from.
 
+    Args:
+        source: matched files, or arrays.
+        summary: what was read; None for files, which have their own.
+        draws: the draws of every item, where arrays have several.
+
     Attributes:
-        files: the aligned files; None for arrays.
+        files: the matched files; None for arrays.
         replicas: M.
         classes: K; None for predicted labels and regressions.
         class_names: names of the classes, where known.
@@ -57,57 +55,30 @@ class Rows:
     def __init__(
         self,
         source: AlignedPredictions | Predictions,
-        names: Sequence[str] = (),
-        *,
-        named: Classes,
-        time_axis: str | None = None,
-        clusters: str | None = None,
         summary: Summary | None = None,
         draws: Sequence[DrawBlock] | None = None,
     ) -> None:
-        self._source, self._names, self._named, self._summary, self._draws = source, tuple(names), named, summary, draws
+        self._source, self._summary, self._draws = source, summary, draws
         self.replicas, self.classes, self.class_names = source.replicas, source.classes, source.class_names
         self.has_probs, self.groups = source.has_probs, tuple(source.groups)
         self.files: AlignedPredictions | None = None
         self.outcomes: str | None = None
         if isinstance(source, AlignedPredictions):
-            self.files, self.regression, self.shown = source, source.is_regression, tuple(source.shown)
+            self.files, self.regression, self.shown = source, source.is_regression, source.shown
             self.has_labels, self.has_draws = source.has_labels, source.has_draws
+            self.time_axis, self.clusters, self.positive = source.time, source.cluster, source.named.positive
         else:
             self.outcomes = source._kind if source.has_outcomes else None
             self.regression, self.shown = source.has_scores, tuple(source.known.shown)
             self.has_labels, self.has_draws = bool(source.labelled.any()), draws is not None
-        self.time_axis, self.clusters, self.positive = time_axis, clusters, named.positive
+            self.time_axis, self.clusters, self.positive = self.summary.time, self.summary.cluster, self.summary.positive
         self.waive: Collection[str] = ()
         self.waived = 0
 
     @property
     def summary(self) -> Summary:
         """What was read; matches the rows of files where that was not done yet."""
-        if self._summary is not None:
-            return self._summary
-        p = self._source
-        if isinstance(p, AlignedPredictions):
-            return p.summary
-        layout = "numbers" if p.has_scores else f"{p.classes} classes" if p.has_probs else "predicted labels"
-        targets = None if p.targets is None else int((~np.isnan(p.targets)).sum())
-        return Summary(
-            files=self._names,
-            rows=p.examples,
-            labelled=int(p.labelled.sum()) if targets is None else targets,
-            order="by position",
-            layouts=(layout,) * p.replicas,
-            label=None if p.known.labels is None and targets is None else "labels",
-            weight=None if p.weights is None else "weights",
-            classes=p.classes,
-            class_names=p.class_names,
-            dropped=(0,) * p.replicas,
-            positive=self._named.positive,
-            class_rule=self._named.rule,
-            cluster=self.clusters,
-            clusters=None if p.clusters is None else int(p.clusters.max()) + 1,
-            time=self.time_axis,
-        )
+        return self._summary or cast(AlignedPredictions, self._source).summary
 
     def blocks(self) -> Iterator[Predictions]:
         """Blocks of rows, all models as replicas; a block either has labels in every row or in none."""
@@ -179,41 +150,41 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     if all(arrays) or of_rows or wanted["by_position"]:
         check_index([*models, *of_rows.values()])
         models = [to_numpy(model) if is_series(model) else model for model in models]
-    banked = [model for model in models if isinstance(model, BankReplica)]
-    if banked and len(banked) == len(models):
-        kept, summary = read_banked(banked, wanted)
-        yield Rows(kept, named=Classes(kept.class_names), summary=summary)
+    if models and all(isinstance(model, BankReplica) for model in models):
+        yield Rows(*read_banked(models, wanted))
+    elif _are_logs(models, wanted):
+        yield Rows(*read_outcomes(models, wanted))
     elif all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
-        whole, named = stacked(models, wanted)
-        clusters, time = named_arrays(wanted["cluster"], "cluster"), None if wanted["time"] is None else "time"
-        yield Rows(whole, names, named=named, time_axis=time, clusters=" + ".join(clusters) or None)
+        yield Rows(*stacked(models, wanted, names))
     else:
         options: Any = reading
         if all(arrays):
             models, options = as_tables(models, wanted)
         elif of_rows:
             models, options = with_arrays(models, wanted, of_rows)
-        if _are_logs(models, wanted):
-            outcomes, summary, draws = read_outcomes(models, wanted)
-            yield Rows(outcomes, named=Classes(outcomes.class_names), clusters=summary.cluster, summary=summary, draws=draws)
-            return
         with open_predictions(list(models), **options) as files:
-            yield Rows(files, named=files.named, time_axis=options.get("time"), clusters=files.cluster)
+            yield Rows(files)
 
 
 def _are_logs(models: Sequence[Any], wanted: Reading) -> bool:
     """Whether models are evaluation logs, or files whose column of correctness is named."""
+    names = [str(model) if isinstance(model, str | Path | Address | Shards) else type(model).__name__ for model in models]
+    are_files = [isinstance(model, str | Path) for model in models]
     if wanted["correct"] is not None:
-        if away := [model for model in models if isinstance(model, Address | Shards)]:
-            raise BadInput(f"{away[0]}: --correct reads one file of this machine for each model; copy it to a file first")
+        if not all(are_files):
+            told = f"{names[are_files.index(False)]}: --correct reads one file of this machine for each model"
+            raise BadInput(f"{told}; copy it to a file first")
         return True
-    logs = [is_log(model) for model in models]
+    logs = [
+        is_file and Path(model).suffix.lower() not in TABLES and is_log(model)
+        for model, is_file in zip(models, are_files, strict=True)
+    ]
     if any(logs) and not all(logs):
-        told = f"{models[logs.index(False)]} is not an evaluation log and {models[logs.index(True)]} is one"
+        told = f"{names[logs.index(False)]} is not an evaluation log and {names[logs.index(True)]} is one"
         raise BadInput(f"{told}; pass logs alone")
     for name in ("answer", "normalise", "scorer", "filter", "task"):
         if wanted[name] and not any(logs):
             needs_column = "--answer needs --correct, the column of the correctness"
             told = needs_column if name == "answer" else f"--{name} is for evaluation logs"
-            raise BadInput(f"{told}; {models[0]} is not a log of a known layout")
+            raise BadInput(f"{told}; {names[0]} is not a log of a known layout")
     return any(logs)

@@ -215,27 +215,30 @@ class Table:
         return replace(empty, fill=fill)
 
     def staged(
-        self, relation: str, source: str, *, untyped: bool = False, rows: bool = True, only: Collection[str] | None = None
+        self, relation: str, source: str, *, text: Collection[str] = (), rows: bool = True, only: Collection[str] | None = None
     ) -> Source:
         """The table, copied from a relation: it spills under the memory limit, and any range of its rows can be read again.
 
         Args:
-            untyped: every cell is text; the columns of the relation are called as in the table.
+            text: the columns, where every cell of the relation is text; it calls them as the table does.
             rows, only: copy the rows too; these columns only.
         """
-        doing, prefix = f"{source}: reading", "c_" if untyped else ""
-        described = self.session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{source}: reading the columns")
-        types = {row[0].removeprefix(prefix): row[1] for row in described if only is None or row[0] in only}
-        lists = packs({n: t for n, t in types.items() if untyped or family(t) in ("integer", "number")}, set(types), self.named)
+        doing, prefix, types = f"{source}: reading", "c_" if text else "", dict.fromkeys(text, "VARCHAR")
+        if not text:
+            described = self.session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{source}: reading the columns")
+            types = {row[0]: row[1] for row in described if only is None or row[0] in only}
+        lists = packs({n: t for n, t in types.items() if text or family(t) in ("integer", "number")}, set(types), self.named)
         inside = {column for columns in lists.values() for column in columns}
         cells = {name: identifier(prefix + name) for name in types if name not in inside}
         for name, columns in lists.items():
             entries = [identifier(prefix + column) for column in columns]
-            cells[name] = f"[{', '.join(f'TRY_CAST({e} AS DOUBLE)' if untyped else e for e in entries)}]"
+            cells[name] = f"[{', '.join(f'TRY_CAST({e} AS DOUBLE)' if text else e for e in entries)}]"
         select = ", ".join(f"{cell} AS {identifier('c_' + name)}" for name, cell in cells.items())
         limit = "" if rows else " LIMIT 0"
         self.session.rows(f"CREATE TABLE {self.name} AS SELECT {select} FROM {relation}{limit}", doing=doing)
-        return self.source(source, lists)
+        if not text:
+            return self.source(source, lists)
+        return Source(source, self.name, "rowid", {n: types.get(n, "DOUBLE[]") for n in cells}, prefix="c_", packed=lists)
 
     def source(self, name: str, packed: Mapping[str, tuple[str, ...]] | None = None) -> Source:
         """The filled table."""

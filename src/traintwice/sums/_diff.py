@@ -22,7 +22,6 @@ from traintwice.errors import BadInput
 from traintwice.gates._budgets import Budget, GateResult, Rule, check_budgets, metric_of_slice
 from traintwice.gates._gate import checked
 from traintwice.predictions import Predictions
-from traintwice.predictions._classes import Classes
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._rows import Rows
 from traintwice.sums._format import DECISIONS, MEANS
@@ -138,7 +137,6 @@ class SummedRows(Rows):
         self.clusters = " + ".join(d.cluster) or None
         self.positive = ((d.names or ("0", "1"))[1]) if d.binary else None
         self.waive, self.waived = (), 0
-        self._named = Classes(d.names, self.positive)
         self._summary = _summary(sums, self.positive)
 
 
