@@ -60,7 +60,7 @@ from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import to_numpy
 from traintwice.metrics._identical import IdenticalReplicas, are_identical, identical_in_words
 from traintwice.predictions import Predictions
-from traintwice.predictions._rows import Rows
+from traintwice.predictions._opening import Rows
 from traintwice.types import Estimate
 
 CONFIDENCE_BANDS, SCORE_BANDS = 10, 20

@@ -31,8 +31,8 @@ from traintwice.metrics import Metric
 from traintwice.metrics._definition import Unit
 from traintwice.predictions import AlignedPredictions
 from traintwice.predictions._inputs import items_of, one_item
+from traintwice.predictions._opening import Rows, open_rows
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._rows import Rows, open_rows
 from traintwice.types import Estimate
 
 RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_overlap)

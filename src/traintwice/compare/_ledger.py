@@ -24,8 +24,8 @@ from traintwice.errors import BadInput, StoreError
 from traintwice.predictions._bank import digest_of
 from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._inputs import one_model
+from traintwice.predictions._opening import Rows
 from traintwice.predictions._predictions import Predictions
-from traintwice.predictions._rows import Rows
 from traintwice.types import Estimate
 
 FORMAT = 1

@@ -24,7 +24,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics._definition import Scale, Summary
 from traintwice.metrics._moments import Moments
 from traintwice.predictions import AlignedPredictions
-from traintwice.predictions._rows import Rows
+from traintwice.predictions._opening import Rows
 from traintwice.types import Estimate
 
 UNCOUNTED = (

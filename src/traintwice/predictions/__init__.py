@@ -8,10 +8,9 @@ from traintwice.predictions._array_files import write_predictions
 from traintwice.predictions._in_memory import from_arrays
 from traintwice.predictions._inputs import is_array, items_of, replicas_of
 from traintwice.predictions._layout import Layout, Summary
-from traintwice.predictions._opening import open_predictions
+from traintwice.predictions._opening import Rows, open_predictions, open_rows
 from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, reading_of
-from traintwice.predictions._rows import Rows, open_rows
 
 __all__ = [
     "AlignedPredictions",

@@ -140,10 +140,7 @@ def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
 
 
 def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
-    """The arrays of an npy, npz or safetensors file by name; the one array of an npy file is called ``""``.
-
-    Members of an npz are unpacked to the folder, since they cannot be read from the middle.
-    """
+    """The arrays of an npy, npz (unpacked to the folder) or safetensors file by name; the array of an npy file is called ``""``."""
     kind = format_of(path, shown)[0]
     try:
         if kind == "safetensors":

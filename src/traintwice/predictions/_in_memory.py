@@ -13,9 +13,8 @@ from traintwice.errors import BadInput
 from traintwice.predictions._checks import as_text, plain_objects
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._derived import Examples, to_numpy
-from traintwice.predictions._inputs import Place, Shards
+from traintwice.predictions._inputs import Place, Shards, TableWithArrays
 from traintwice.predictions._layout import Kind, Layout, Summary
-from traintwice.predictions._opening import TableWithArrays
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session

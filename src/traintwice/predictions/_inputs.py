@@ -56,6 +56,14 @@ class Shards:
     partitions: tuple[dict[str, str | None], ...]
 
 
+@dataclass(frozen=True)
+class TableWithArrays:
+    """A table in memory, and arrays with one entry for each of its rows."""
+
+    table: Any
+    columns: Mapping[str, Any]
+
+
 def numeric_order(path: str) -> list[tuple[int, int, str]]:
     """A key that sorts run_2 before run_10.
 

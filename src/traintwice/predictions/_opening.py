@@ -1,27 +1,173 @@
-"""Predictions of several models from files and tables, each of which becomes something that DuckDB can scan."""
+"""Predictions of several models: files and tables matched by id, or arrays; either way in blocks of bounded size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
+
+import numpy as np
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._array_files import from_arrays
-from traintwice.predictions._bank import BankReplica
+from traintwice.predictions._bank import BankReplica, read_banked
 from traintwice.predictions._classes import agreed_classes
+from traintwice.predictions._derived import is_series, to_numpy
 from traintwice.predictions._faults import check_contents
 from traintwice.predictions._file_formats import of_file, of_shards
-from traintwice.predictions._inputs import File, Shards, expand
-from traintwice.predictions._layout import check_options, recognise, recognise_all
+from traintwice.predictions._in_memory import as_tables, check_index, needs_names, predicted_by, stacked, with_arrays
+from traintwice.predictions._inputs import File, Shards, TableWithArrays, expand, is_array
+from traintwice.predictions._layout import Summary, check_options, recognise, recognise_all
+from traintwice.predictions._outcome_rows import are_logs, read_outcomes
+from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
 from traintwice.predictions._source import Source, Table, refuse_repeated, registered, with_path
 from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
 from traintwice.predictions._views import items_of_draws, make_views, without_unanswered
+from traintwice.progress import report
+
+
+class Rows:
+    """Rows of M models in blocks, whatever they come from.
+
+    Args:
+        source: matched files, or arrays.
+        summary: what was read; None for files, which have their own.
+        draws: the draws of every item, where arrays have several.
+
+    Attributes:
+        files: the matched files; None for arrays.
+        replicas: M.
+        classes: K; None for predicted labels and regressions.
+        class_names: names of the classes, where known.
+        regression, has_probs, has_draws: each model gives numbers, probabilities, or several draws of each item.
+        outcomes: "outcomes" where answers are right or wrong, "graded" where they have scores between 0 and 1; else None.
+        has_labels: False where no row can have a label.
+        groups, shown: names of the group columns, the time axis last; and of the columns to show with single rows.
+        time_axis: name of the time axis, or None.
+        clusters: the columns of clusters, or None where rows are independent.
+        positive: name of the positive class of a binary comparison, or None.
+        waive: ids, as text, of rows that do not count.
+        waived: how many rows the last pass left out for that.
+    """
+
+    def __init__(
+        self,
+        source: AlignedPredictions | Predictions,
+        summary: Summary | None = None,
+        draws: Sequence[DrawBlock] | None = None,
+    ) -> None:
+        self._source, self._summary, self._draws = source, summary, draws
+        self.replicas, self.classes, self.class_names = source.replicas, source.classes, source.class_names
+        self.has_probs, self.groups = source.has_probs, tuple(source.groups)
+        self.files: AlignedPredictions | None = None
+        self.outcomes: str | None = None
+        if isinstance(source, AlignedPredictions):
+            self.files, self.regression, self.shown = source, source.is_regression, source.shown
+            self.has_labels, self.has_draws = source.has_labels, source.has_draws
+            self.time_axis, self.clusters, self.positive = source.time, source.cluster, source.named.positive
+        else:
+            self.outcomes = source._kind if source.has_outcomes else None
+            self.regression, self.shown = source.has_scores, tuple(source.known.shown)
+            self.has_labels, self.has_draws = bool(source.labelled.any()), draws is not None
+            self.time_axis, self.clusters, self.positive = self.summary.time, self.summary.cluster, self.summary.positive
+        self.waive: Collection[str] = ()
+        self.waived = 0
+
+    @property
+    def summary(self) -> Summary:
+        """What was read; matches the rows of files where that was not done yet."""
+        return self._summary or cast(AlignedPredictions, self._source).summary
+
+    def blocks(self) -> Iterator[Predictions]:
+        """Blocks of rows, all models as replicas; a block either has labels in every row or in none."""
+        for block in self._blocks():
+            yield from block.by_label()
+
+    def _blocks(self) -> Iterator[Predictions]:
+        self.waived = done = 0
+        source = self._source
+        if isinstance(source, AlignedPredictions):
+            blocks, rows = source.blocks(), source.alignment.rows
+        else:
+            blocks, rows = (part for _, _, part in source.blocks(source.has_top)), source.examples
+        for block in blocks:
+            done += block.examples
+            report(done, rows)
+            if not self.waive:
+                yield block
+            elif (keep := self._keep(block.ids)).any():
+                yield block.where(keep)
+
+    def items(self) -> Iterator[DrawBlock]:
+        """Blocks of items, with how often each model drew each class; see `AlignedPredictions.items`."""
+        blocks = self._draws if self.files is None else self.files.items()
+        if blocks is None:
+            raise BadInput("these rows are not draws; pass draws= and id= where a model answered an item several times")
+        self.waived = 0
+        for block in blocks:
+            yield block.where(self._keep(block.ids)) if self.waive else block
+
+    def read(self) -> Predictions:
+        """All rows in memory; where only some have a label, ``labelled`` is a mask of them."""
+        parts = list(self._blocks())
+        if not parts:
+            raise BadInput("no rows are left")
+        return Predictions.joined(parts)
+
+    def _keep(self, ids: Any) -> np.ndarray:
+        """A mask of the rows that are not waived."""
+        if ids is None:
+            raise BadInput("rows can only be waived by their ids, and these have none; pass --id")
+        keep = np.array([str(i) not in self.waive for i in to_numpy(ids).tolist()], dtype=bool)
+        self.waived += int((~keep).sum())
+        return keep
+
+
+@contextmanager
+def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpack[Reading]) -> Iterator[Rows]:
+    """The rows of several models.
+
+    Args:
+        models: one item for each, as `items_of` and `replicas_of` give them; all arrays, or all files and tables.
+        names: of the models, for arrays.
+        reading: see `open_predictions`. With X, models are fitted estimators, as those of scikit-learn. With arrays, id, label, weight,
+            draws and time are arrays with one entry for each row, and by and cluster arrays or mappings from names to arrays. With
+            tables in memory they may be arrays too.
+    Raises:
+        BadInput: arrays and files are mixed, or see `open_predictions`.
+    """
+    wanted = reading_of(reading)
+    if wanted["X"] is not None:
+        models, wanted = predicted_by(models, wanted)
+    arrays = [is_array(model) for model in models]
+    if any(arrays) and not all(arrays):
+        raise BadInput(
+            "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
+        )
+    of_rows = {name: value for name, value in wanted.items() if not isinstance(value, str | bool | int | tuple | list | None)}
+    if all(arrays) or of_rows or wanted["by_position"]:
+        check_index([*models, *of_rows.values()])
+        models = [to_numpy(model) if is_series(model) else model for model in models]
+    if models and all(isinstance(model, BankReplica) for model in models):
+        yield Rows(*read_banked(models, wanted))
+    elif are_logs(models, wanted):
+        yield Rows(*read_outcomes(models, wanted))
+    elif all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
+        yield Rows(*stacked(models, wanted, names))
+    else:
+        options: Any = reading
+        if all(arrays):
+            models, options = as_tables(models, wanted)
+        elif of_rows:
+            models, options = with_arrays(models, wanted, of_rows)
+        with open_predictions(list(models), **options) as files:
+            yield Rows(files)
 
 
 @typed
@@ -150,14 +296,6 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
     refuse_repeated([] if names is None else [str(n) for n in names], name)
     with registered(table, item, name) as relation:
         return table.staged(relation, name)
-
-
-@dataclass(frozen=True)
-class TableWithArrays:
-    """A table in memory, and arrays with one entry for each of its rows."""
-
-    table: Any
-    columns: Mapping[str, Any]
 
 
 def _with_arrays(table: Table, source: Source, arrays: Mapping[str, Any]) -> Source:

@@ -23,7 +23,7 @@ from traintwice.gates._budgets import Budget, GateResult, Rule, check_budgets, m
 from traintwice.gates._gate import checked
 from traintwice.predictions import Predictions
 from traintwice.predictions._layout import Summary
-from traintwice.predictions._rows import Rows
+from traintwice.predictions._opening import Rows
 from traintwice.sums._format import DECISIONS, MEANS
 from traintwice.sums._read import Numbers, Sums, layout_of, read
 
