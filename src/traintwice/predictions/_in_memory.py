@@ -62,7 +62,7 @@ def stacked(models: Sequence[Any], reading: Reading, names: Sequence[str] = ()) 
         if len(values) != rows:
             raise BadInput(f"{name}: got {len(values):,} entries, expected {rows:,}, one for each row")
     given_clusters = _named_arrays(reading["cluster"], "cluster")
-    clusters = _cluster_codes(given_clusters, rows)
+    clusters = cluster_codes(given_clusters, rows)
     clusters = to_numpy(known.clusters) if clusters is None and known.clusters is not None else clusters
     described: dict[str, Any] = {"ids": ids, "groups": groups, "clusters": clusters}
     of_rows = {"positions": np.arange(rows), "shown": shown}
@@ -157,7 +157,7 @@ def _entries(value: Any, name: str) -> np.ndarray:
     return found
 
 
-def _cluster_codes(clusters: Mapping[str, np.ndarray], rows: int) -> np.ndarray | None:
+def cluster_codes(clusters: Mapping[str, np.ndarray], rows: int) -> np.ndarray | None:
     """Numbers 0 … G−1 of the clusters that one or more arrays name together."""
     codes: np.ndarray | None = None
     for name, values in clusters.items():

@@ -74,17 +74,8 @@ def numeric_order(path: str) -> list[tuple[int, int, str]]:
 
 
 def expand(inputs: Any) -> list[Any]:
-    """One item per replica: paths and addresses for what names files and tables, replicas of a bank, tables in memory and arrays.
-
-    A path that exists is itself, whatever characters it has; otherwise it is a glob. A directory means the prediction
-    files directly in it, one replica each; a directory of shards (it holds ``_SUCCESS`` or directories named ``key=value``), and
-    every directory that a glob matches, is one replica. Several matches come in numeric order.
-    """
-    items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
-    found: list[Any] = []
-    for item in items:
-        text, known = _named(item) if isinstance(item, str | Path) else ("", [item])
-        found += _replicas(text) if known is None else known
+    """At least one item, as `items_of` gives them, no file among them twice."""
+    found = items_of(inputs)
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
     places = [p for item in found for p in (item.files if isinstance(item, Shards) else (item,)) if isinstance(p, Place)]
@@ -113,14 +104,18 @@ def is_array(given: Any) -> bool:
 
 
 def items_of(given: Any) -> list[Any]:
-    """One item for each model that was given: files of a glob or directory, tables, arrays."""
-    if is_array(given):
-        return [given]
+    """One item for each model that was given: paths and addresses of files and tables, replicas of a bank, tables in memory, arrays.
+
+    A path that exists is itself, whatever characters it has; otherwise it is a glob. A directory means the prediction
+    files directly in it, one replica each; a directory of shards (it holds ``_SUCCESS`` or directories named ``key=value``), and
+    every directory that a glob matches, is one replica. Several matches come in numeric order.
+    """
     if isinstance(given, list | tuple):
         return [item for part in given for item in items_of(part)]
     if not isinstance(given, str | Path):
         return [given]
-    return expand([given])
+    text, known = _named(given)
+    return list(_replicas(text) if known is None else known)
 
 
 def one_item(given: Any, name: str) -> Any:
@@ -291,7 +286,7 @@ def _file(given: str | File) -> File:
 
 def format_of_name(path: File) -> str | None:
     """The format that the ending of a file's name says; None for another ending."""
-    return next((ENDINGS[ending] for ending in sorted(ENDINGS, key=len)[::-1] if path.name.lower().endswith(ending)), None)
+    return next((kind for ending, kind in ENDINGS.items() if path.name.lower().endswith(ending)), None)
 
 
 def format_of(path: Path, shown: str) -> tuple[str, str | None]:

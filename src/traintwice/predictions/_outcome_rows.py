@@ -13,6 +13,7 @@ from traintwice.errors import BadInput, unknown
 from traintwice.logs import Outcomes, is_log, normalise, pair_check, read_log
 from traintwice.logs._outcomes import Item
 from traintwice.logs._reading import TABLES
+from traintwice.predictions._in_memory import cluster_codes
 from traintwice.predictions._inputs import Shards
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._predictions import DrawBlock, Predictions
@@ -76,11 +77,7 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
     several = len(set(first.tasks)) > 1
     by = reading["by"] or (("task",) if several else ())
     show = reading["show"] or tuple(name for name in ("prompt", "target") if name in _columns(first))
-    clusters = None
-    if cluster:
-        together = list(zip(*(column(name).tolist() for name in cluster), strict=True))
-        numbers = {value: n for n, value in enumerate(dict.fromkeys(together))}
-        clusters = np.array([numbers[value] for value in together], dtype=np.int64)
+    clusters = cluster_codes({name: column(name) for name in cluster}, len(items))
     ids = np.array([f"{task}: {item}" if several else item for task, item in items], dtype=object)
     described: dict[str, Any] = {
         "ids": ids, "groups": {name: column(name) for name in by}, "shown": {name: column(name) for name in show},
