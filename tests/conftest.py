@@ -145,7 +145,7 @@ def draw():
 @pytest.fixture
 def write(tmp_path):
     """Writes models as Parquet, all with ids and labels, a group column and more columns, and returns their paths."""
-    from traintwice.predictions._session import Session
+    from traintwice._database import Session
 
     def write(models, labels=None, groups=None, ids=None, shuffle=False, start=0, more=None):
         session = Session()

@@ -26,6 +26,7 @@ LAYERS = {
     "types": 0,
     "versions": 0,
     "statistics": 1,
+    "database": 1,
     "decoding": 1,
     "predictions": 1,
     "bank": 2,
@@ -65,6 +66,7 @@ LAYERS = {
 
 MEASURE_WING = {
     "addresses",
+    "database",
     "decoding",
     "entry_points",
     "errors",

@@ -3,7 +3,7 @@
 import threading
 
 from traintwice import progress
-from traintwice.predictions._session import Session
+from traintwice._database import Session
 from traintwice.progress import polling, reporting_to
 
 

@@ -8,8 +8,8 @@ import pytest
 import sqlglot
 from models import database, model
 
+from traintwice._database import identifier
 from traintwice.errors import BadInput, UnknownName
-from traintwice.predictions._session import identifier
 from traintwice.sums import query, read
 from traintwice.sums._query import Dialect
 

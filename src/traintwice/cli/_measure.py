@@ -163,7 +163,7 @@ Out = Annotated[
 
 def _check_out(out: Path | None, inputs: Sequence[str]) -> None:
     """Raise before the work if the answers cannot be written to a file, or would overwrite an input."""
-    from traintwice.predictions._session import check_target
+    from traintwice._database import check_target
 
     output.check_outputs({"--out": out}, inputs)
     if out is not None:

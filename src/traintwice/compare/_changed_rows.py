@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._database import literal
 from traintwice._files import check_name
 from traintwice._typed import typed
 from traintwice.compare._expressions import Expression, RowValues, changed, distance
@@ -17,7 +18,6 @@ from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
 from traintwice.predictions._derived import top_two
-from traintwice.predictions._session import literal
 from traintwice.predictions._source import WIDE
 from traintwice.types import Array
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from traintwice._database import Session, identifier, literal
 from traintwice._typed import typed
 from traintwice.data._data_files import user_file
 from traintwice.data._dataset import Dataset, Split
 from traintwice.data._splits import deal_one
 from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._file_formats import unpacked
-from traintwice.predictions._session import Session, identifier, literal
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT", "USMALLINT")
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")

@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._database import Session, check_target, identifier
 from traintwice.errors import BadInput
 from traintwice.predictions._classes import Classes
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._matching import CELLS, Alignment, Matcher, Steps
 from traintwice.predictions._predictions import BLOCK_ELEMENTS, DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, groups_of
-from traintwice.predictions._session import Session, check_target, identifier
 from traintwice.predictions._source import WIDE, family
 from traintwice.predictions._views import View
 

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._database import Session, literal
 from traintwice._entry_points import added
 from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import DEFAULTS, Reading
-from traintwice.predictions._session import Session, literal
 
 BANK = "bank:"
 

@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from traintwice._database import Session, literal
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._layout import Layout, Recognised, names_after_prefix
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._session import Session, literal
 from traintwice.predictions._source import Source, family
 
 Names = tuple[str, ...]

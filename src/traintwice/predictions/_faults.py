@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from traintwice._database import Session, all_of, any_of, show_id
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
-from traintwice.predictions._session import Session, all_of, any_of, show_id
 from traintwice.predictions._source import WIDE, family
 from traintwice.predictions._views import ROLES, View, shared_columns
 

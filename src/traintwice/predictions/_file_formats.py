@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
+from traintwice._database import Session, identifier, literal
 from traintwice._files import checking_room, copy_unpacked, zstd_lines
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._array_files import array_file
 from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
 from traintwice.predictions._remote import RemoteFile, State, scan_of
-from traintwice.predictions._session import Session, identifier, literal
 from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, stamp_of, with_vectors
 
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50

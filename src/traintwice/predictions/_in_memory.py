@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from traintwice._database import Session
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import as_text, plain_objects
@@ -17,7 +18,6 @@ from traintwice.predictions._inputs import Place, Shards, TableWithArrays
 from traintwice.predictions._layout import Kind, Layout, Summary
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
-from traintwice.predictions._session import Session
 from traintwice.predictions._source import Source
 from traintwice.predictions._views import period_of
 

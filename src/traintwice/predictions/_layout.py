@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from traintwice._database import Session
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._session import Session
 from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+from traintwice._database import Session, all_of, any_of
 from traintwice.errors import BadInput
 from traintwice.predictions._faults import check_contents, conflict, duplicates, faults, unmatched_in
-from traintwice.predictions._session import Session, all_of, any_of
 from traintwice.predictions._source import WIDE
 from traintwice.predictions._views import View, shared_columns
 

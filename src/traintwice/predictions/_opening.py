@@ -10,6 +10,7 @@ from typing import Any, Unpack, cast
 
 import numpy as np
 
+from traintwice._database import Session
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._aligned import AlignedPredictions
@@ -25,7 +26,6 @@ from traintwice.predictions._layout import Summary, check_options, recognise, re
 from traintwice.predictions._outcome_rows import are_logs, read_outcomes
 from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, reading_of
-from traintwice.predictions._session import Session
 from traintwice.predictions._source import Source, Table, refuse_repeated, registered, with_path
 from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
 from traintwice.predictions._views import items_of_draws, make_views, without_unanswered

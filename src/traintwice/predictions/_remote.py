@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from traintwice._addresses import Address, without_secrets
+from traintwice._database import Session, literal
 from traintwice.errors import BadInput, MissingExtra
-from traintwice.predictions._session import Session, literal
 from traintwice.progress import report
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from traintwice._database import Session, identifier, literal
 from traintwice.errors import BadInput
-from traintwice.predictions._session import Session, identifier, literal
 
 Family = Literal["integer", "number", "text", "boolean", "time", "numbers", "list", "other"]
 

@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode
 
 from traintwice._addresses import Address, is_address, without_secrets
+from traintwice._database import identifier
 from traintwice.errors import BadInput, require
 from traintwice.predictions._layout import IDS
 from traintwice.predictions._remote import SCHEMES, is_remote_folder, matches
-from traintwice.predictions._session import identifier
 from traintwice.predictions._source import Table, refuse_repeated
 
 Kind = Literal["delta", "iceberg"]

@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from traintwice._database import Session, all_of, identifier, literal
 from traintwice.errors import BadInput
 from traintwice.predictions._classes import MOST_CLASSES, Names, class_in_sql
 from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading, groups_of
-from traintwice.predictions._session import Session, all_of, identifier, literal
 from traintwice.predictions._source import WIDE, Source, family
 
 MOST_PERIODS, MOST_RANGES = 60, 20

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any, Unpack
 
 from traintwice._addresses import is_address
+from traintwice._database import Session, brief
 from traintwice._typed import typed
 from traintwice.errors import BadInput, require
 from traintwice.predictions._inputs import one_model
 from traintwice.predictions._layout import Recognised, recognise_all
 from traintwice.predictions._opening import open_source
 from traintwice.predictions._reading import Reading, reading_of
-from traintwice.predictions._session import Session, brief
 from traintwice.predictions._source import family
 from traintwice.predictions._tables import DatabaseTable
 from traintwice.sums._query import ROLES, query_of

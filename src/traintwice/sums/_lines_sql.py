@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from traintwice.predictions._session import literal
+from traintwice._database import literal
 from traintwice.sums._format import COLUMNS, DECISIONS, EMPTY, FAULTS, MEANS, Description
 from traintwice.sums._rows_sql import count, double, select
 

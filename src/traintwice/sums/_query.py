@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
+from traintwice._database import literal
 from traintwice._typed import typed
 from traintwice.compare._inputs import check_thresholds
 from traintwice.errors import BadInput, require, unknown
-from traintwice.predictions._session import literal
 from traintwice.sums._format import ADDED, COLUMNS, KEY, VERSION, Description, Kind
 from traintwice.sums._lines_sql import LineSteps
 from traintwice.sums._rows_sql import RowSteps, select

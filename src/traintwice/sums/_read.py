@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from traintwice._database import Session
 from traintwice.errors import BadInput
 from traintwice.predictions._faults import faults, repeated, unmatched
 from traintwice.predictions._inputs import expand
 from traintwice.predictions._layout import Kind as LayoutKind
 from traintwice.predictions._layout import Layout
 from traintwice.predictions._opening import open_source
-from traintwice.predictions._session import Session
 from traintwice.predictions._source import Source
 from traintwice.predictions._views import View
 from traintwice.sums._format import CHECKS, COLUMNS, DECISIONS, VERSION, Description, described
