@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import json
 import sysconfig
 import traceback
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from traintwice._formatting import cut, listed
@@ -21,6 +23,9 @@ OURS = str(Path(__file__).parent)
 
 LIBRARIES = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 """The folders of installed packages."""
+
+STANDARD = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen ")
+"""How the files of Python itself begin."""
 
 MOST_OF_REASON = 300
 """Characters of the message of a user's error that are shown as its reason; the traceback has all."""
@@ -90,6 +95,13 @@ def imported(maker: str, where: str) -> Callable[..., Any]:
         raise BadSpec(
             f"{where}: {maker!r} cannot be imported ({error}); {named}install its package, or put its folder on PYTHONPATH"
         ) from None
+    except SystemExit as end:
+        raise BadSpec(
+            f"{where}: {maker!r} cannot be imported: {module} ends its process with sys.exit({end.code!r}); put what the script runs under "
+            'if __name__ == "__main__":'
+        ) from None
+    if not callable(found):
+        raise BadSpec(f"{where}: {maker!r} is of type {type(found).__name__}, expected a function")
     return found  # type: ignore[no-any-return]
 
 
@@ -112,9 +124,30 @@ class UserFunction:
         return hash((type(self), self.maker, json.dumps(self.settings, sort_keys=True)))
 
     @property
-    def function(self) -> Callable[..., Any]:
+    def function(self) -> partial[Any]:
         """The function, which gets a copy of the settings."""
         return partial(imported(self.maker, f"{type(self).__name__}.maker"), **copy.deepcopy(dict(self.settings)))
+
+    def function_of(self, *arguments: Any, **named: Any) -> Callable[..., Any]:
+        """The function, after a check that it can be called with arguments such as these and the settings.
+
+        Raises:
+            BadSpec: it lacks a parameter, or needs another one.
+        """
+        found = self.function
+        try:
+            signature = inspect.signature(found.func)
+        except (TypeError, ValueError):
+            return found  # a function without a signature
+        try:
+            signature.bind(*arguments, **named, **found.keywords)
+        except TypeError as error:
+            given = ", ".join([*(f"<{type(one).__name__}>" for one in arguments), *(f"{name}=" for name in named)])
+            told = (
+                f"{self.maker}: cannot be called with ({given}) and the settings ({', '.join(self.settings) or 'none'}): {error}"
+            )
+            raise BadSpec(told) from None
+        return found
 
 
 def as_from_a_file(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -151,13 +184,35 @@ def together(failures: Iterable[tuple[str, int, str]]) -> Iterator[tuple[str, st
 
 def traceback_of(error: BaseException) -> str:
     """The traceback of user code, from the first frame of the user's on; a user's error of data has none."""
-    frames, part = [], error.__traceback__
-    while part is not None:
-        file = part.tb_frame.f_code.co_filename
-        if not file.startswith(OURS) and "importlib" not in file:
-            frames.append((file, part))
-        part = part.tb_next
-    part = next((part for file, part in frames if not file.startswith(LIBRARIES)), frames[0][1] if frames else None)
+    frames = _frames(error)
+    start = next((i for i, (file, _) in enumerate(frames) if file.startswith(OURS)), 0)  # a script that starts the command line
+    others = [(file, part) for file, part in frames[start:] if not file.startswith(OURS) and "importlib" not in file]
+    part = next((part for file, part in others if _is_of_user(file)), None)
+    if isinstance(error, SyntaxError) and part is None:
+        return "".join(traceback.format_exception_only(error))
+    part = part or (others[0][1] if others else None)
     if part is None:
         return "".join(getattr(error, "__notes__", ())) or f"{reason_of(error)}\n"
     return "".join(traceback.format_exception(type(error), error, part))
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Whether an error comes from code of the user, or from a library that it called."""
+    files = [file for file, _ in _frames(error)]
+    after_ours = files[max((i for i, file in enumerate(files) if file.startswith(OURS)), default=-1) + 1 :]
+    if isinstance(error, SyntaxError) and error.filename:
+        after_ours.append(error.filename)
+    return any(map(_is_of_user, after_ours))
+
+
+def _frames(error: BaseException) -> list[tuple[str, TracebackType]]:
+    """The file of each frame of a traceback, and the traceback from it on."""
+    found, part = [], error.__traceback__
+    while part is not None:
+        found.append((part.tb_frame.f_code.co_filename, part))
+        part = part.tb_next
+    return found
+
+
+def _is_of_user(file: str) -> bool:
+    return not file.startswith((OURS, *LIBRARIES, *STANDARD))

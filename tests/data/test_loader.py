@@ -54,6 +54,8 @@ MODULE = """
         if kind == "few" and split == "train":
             return [(x, y)]
         return {"single": [x], "floats": [(x, y / 2)], "labels": [(x, y + 1)], "none": [], "few": [(x, y)],
+                "nothing": None, "text": [(x.astype(str), y)], "widths": [(x, y), (x[:, :2], y)], "truth": [(x, y > 0)],
+                "whole": [(x, y.astype(float))],
                 "shape": [(x if split != "train" else x[:, :2], y)] * 9}[kind]
 """
 
@@ -149,16 +151,32 @@ def test_settings():
     ("kind", "said"),
     [
         ("single", r"returned ndarray, expected pairs"),
-        ("floats", r"labels of float64"),
+        ("floats", r"labels of float64 and shape \(4,\), expected inputs \(B, …\) with labels \(B,\), whole numbers from 0 to 1"),
         ("labels", r"returned labels from 1 to 2, expected 0 to 1"),
         ("none", r"returned no batches for 'validation'"),
         ("few", r"returned 1 mini-batches in epoch 0, expected 4"),
+        ("nothing", r"returned a NoneType, expected an iterable of pairs"),
+        ("text", r"returned inputs of <U32, expected numbers"),
+        ("widths", r"returned inputs of shape \(5,\), then \(2,\) for 'validation'"),
         ("shape", r"training inputs of shape \(2,\), expected \(5,\) as for test"),
     ],
 )
 def test_batches_of_another_form(kind, said):
     with pytest.raises(BadInput, match=said):
         train(RECIPE, Loader("my_loaders:wrong", 2, 40, {"kind": kind}).load(), seed=0, replica=0)
+
+
+@pytest.mark.parametrize("kind", ["truth", "whole"])
+def test_labels_of_another_type(kind):
+    labels = Loader("my_loaders:wrong", 2, 40, {"kind": kind}).load().test.labels
+    assert (labels.dtype, labels.tolist()) == (np.int64, [0, 1, 0, 1])
+
+
+def test_a_function_that_cannot_be_called_so():
+    with pytest.raises(
+        BadSpec, match=r"cannot be called with \(<str>, seed=, replica=, epoch=\) and the settings \(size\): .*'size'"
+    ):
+        replace(SOURCE, settings={"size": 3}).load()
 
 
 @pytest.mark.parametrize(

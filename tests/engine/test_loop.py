@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -132,6 +134,17 @@ def test_divergence_names_the_step_and_the_cause(name):
     with pytest.raises(Diverged, match=message) as seen:
         train(SMALL.change(**{"epochs": 9, **change}), DATA, seed=0, replica=7)
     assert f"at step {seen.value.step} " in str(seen.value)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_divergence_names_inputs_that_are_not_finite(split):
+    inputs = getattr(DATA, split).inputs.copy()
+    inputs[3, 1] = np.nan
+    data = replace(DATA, **{split: replace(getattr(DATA, split), inputs=inputs)})
+    with pytest.raises(
+        Diverged, match=rf"1 of {len(inputs)} {split} inputs have NaN or infinite numbers \(first: row 3 of the split\)"
+    ):
+        train(SMALL, data, seed=0, replica=0)
 
 
 def test_outputs_are_what_the_loss_sees():

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
 from heavy import heavy
 from traintwice import replicate
 
@@ -107,3 +108,36 @@ def test_one_sentence_each(bad_code, tmp_path, form):
         study = replicate(train, replicas=1, recipes=recipes(expected, of_command), store=tmp_path / "runs", timeout=6, **options)
     check(study, expected)
     assert json.loads((tmp_path / "runs" / "records" / "good" / "0000.json").read_text())["splits"][""]["rows"] == 30
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise RuntimeError('no licence')", "Traceback (most recent call last):\n  File {file}, line 1, in <module>\n"),
+        ("def main(run)", "File {file}, line 1\n    def main(run)\n                 ^\nSyntaxError: expected ':'"),
+        ("import sys; sys.exit(0)", "ends its process with sys.exit(0); put what the script runs under if __name__"),
+        ("import sys; sys.exit('done')", "ends its process with sys.exit('done')"),
+        ("main = 3", "is of type int, expected a function"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(traintwice, tmp_path, monkeypatch, code, said):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    name = f"badly_{abs(hash(code))}"
+    (tmp_path / f"{name}.py").write_text(code)
+    status, out, err = traintwice("replicate", "--", f"{name}:main")
+    assert (status, out) == (2, "")
+    assert said.replace("{file}", f'"{tmp_path / name}.py"') in err
+    assert "_user_code.py" not in err
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.name != "__pycache__"] == []
+
+
+def test_an_error_of_a_study_that_is_raised_while_its_data_are_read(traintwice, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "badly_read.py").write_text("def make(split, seed, replica, epoch):\n    return 1 / 0\n")
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\n[data]\ntype = "Loader"\nmaker = "badly_read:make"\nclasses = 2\nexamples = 8\n[rows.base]\n'
+    )
+    status, _, err = traintwice("run", "s.toml", "--no-report", "--store", tmp_path / "store")
+    assert status == 2
+    assert f'Traceback (most recent call last):\n  File "{tmp_path}/badly_read.py", line 2, in make' in err

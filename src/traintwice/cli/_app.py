@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from traintwice._user_code import imports_refused
+from traintwice._user_code import imports_refused, raised_by_user, reason_of, traceback_of
 from traintwice._versions import diagnostic
 from traintwice.cli import _options as options
 from traintwice.cli._bank import bank
@@ -42,8 +42,8 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line.
 
-    Exit status: 0 success (gate: kept), 1 gate over budget or check failed, 2 an error that the user can fix (one message), 3 gate
-    inconclusive, 4 a defect of this package (a traceback).
+    Exit status: 0 success (gate: kept), 1 gate over budget or check failed, 2 an error that the user can fix (one message, or the
+    traceback of code of the user), 3 gate inconclusive, 4 a defect of this package (a traceback).
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end_by_signal)  # until training begins, Ctrl-C ends the process without a message
@@ -56,7 +56,10 @@ def main() -> None:
     except Outcome as end:
         status = int(end.code or 0)
     except SystemExit as end:
-        status = 2 if end.code == 1 else int(end.code or 0)
+        by_user = raised_by_user(end)
+        if by_user:
+            show_error(reason_of(end))
+        status = 2 if by_user or end.code == 1 else int(end.code or 0)
     except TraintwiceError as error:
         show_error(str(error))
         status = 2
@@ -71,10 +74,11 @@ def main() -> None:
         with suppress(OSError):
             show_usage_error(error)
         status = 2
-    except Exception:  # never 1 or 3, which are outcomes of a gate
+    except Exception as error:  # never 1 or 3, which are outcomes of a gate
+        by_user = raised_by_user(error)
         with suppress(OSError):
-            traceback.print_exc()
-        status = 4
+            sys.stderr.write(traceback_of(error) if by_user else traceback.format_exc())
+        status = 2 if by_user else 4
     failed = end_streams()
     if failed is not None and status == 0:
         status = 2

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class Loader(UserFunction):
 
     def load(self) -> Dataset:
         """Read validation and test examples; training examples are read during training."""
-        make = self.function
+        make = self.function_of("train", seed=0, replica=0, epoch=0)
         (validation, parts), (test, of_test) = (self._whole(make, split) for split in ("validation", "test"))
         if parts != of_test:
             raise BadInput(f"{self.maker}: returned inputs {parts} for validation and {of_test} for test, expected the same")
@@ -73,7 +73,7 @@ class Loader(UserFunction):
         return Dataset(self.name, self.classes, Split(loaded, unknown), validation, test)
 
     def _whole(self, make: Callable[..., Batches], split: str) -> tuple[Split, tuple[Part, ...]]:
-        parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0)]
+        parts = [self.checked(batch) for batch in self.batches(make(split, seed=0, replica=0, epoch=0))]
         if not parts:
             raise BadInput(f"{self.maker}: returned no batches for {split!r}")
         of_batches = list(dict.fromkeys(part[2] for part in parts))
@@ -81,20 +81,37 @@ class Loader(UserFunction):
             raise BadInput(
                 f"{self.maker}: returned inputs {of_batches[0]}, then {of_batches[1]} for {split!r}, expected the same"
             )
+        shapes = list(dict.fromkeys(part[0].shape[1:] for part in parts))
+        if len(shapes) > 1:
+            raise BadInput(
+                f"{self.maker}: returned inputs of shape {shapes[0]}, then {shapes[1]} for {split!r}, expected the same shape"
+            )
         inputs, labels = (np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[:2])
         return Split(inputs, labels), of_batches[0]
+
+    def batches(self, returned: Any) -> Batches:
+        """What the function returned, where it can be iterated over.
+
+        Raises:
+            BadInput: it returned something else.
+        """
+        if not isinstance(returned, Iterable) and not hasattr(returned, "__getitem__"):
+            raise BadInput(f"{self.maker}: returned a {type(returned).__name__}, expected an iterable of pairs (inputs, labels)")
+        return cast(Batches, returned)
 
     def checked(self, batch: Any) -> tuple[np.ndarray, np.ndarray, tuple[Part, ...]]:
         """Inputs in float32 and labels in int64 of a batch; several inputs, and whole numbers, are packed, with their parts.
 
         Raises:
-            BadInput: the batch is not a pair of equally many inputs and labels, or a label is outside 0 to K − 1.
+            BadInput: the batch is not a pair of equally many inputs and labels, inputs are not numbers, or a label is outside 0 to K − 1.
         """
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise BadInput(f"{self.maker}: returned {type(batch).__name__}, expected pairs (inputs, labels)")
         several = packed(batch[0], self.maker)
-        inputs, parts = (np.asarray(batch[0], dtype=np.float32), ()) if several is None else several
+        inputs, parts = (_plain(np.asarray(batch[0]), self.maker).astype(np.float32), ()) if several is None else several
         labels = np.asarray(batch[1])
+        if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all())):
+            labels = labels.astype(np.int64)
         if (
             labels.ndim != 1
             or inputs.shape[:1] != labels.shape
@@ -103,7 +120,8 @@ class Loader(UserFunction):
             or not len(labels)
         ):
             raise BadInput(
-                f"{self.maker}: returned inputs of shape {inputs.shape} with labels of {labels.dtype} and shape {labels.shape}"
+                f"{self.maker}: returned inputs of shape {inputs.shape} with labels of {labels.dtype} and shape {labels.shape}, expected "
+                f"inputs (B, …) with labels (B,), whole numbers from 0 to {self.classes - 1}"
             )
         if labels.min() < 0 or labels.max() >= self.classes:
             raise BadInput(
@@ -151,7 +169,7 @@ class Loaded:
             BadInput: fewer mini-batches than ``steps``, or inputs of another shape than those of test.
         """
         done = 0
-        for batch in islice(self.make("train", seed=seed, replica=replica, epoch=epoch), steps):
+        for batch in islice(self.source.batches(self.make("train", seed=seed, replica=replica, epoch=epoch)), steps):
             inputs, labels, parts = self.source.checked(batch)
             if parts != self.parts:
                 raise BadInput(f"{self.source.maker}: returned training inputs {parts}, expected {self.parts} as for test")
@@ -183,7 +201,7 @@ def packed(inputs: Any, where: str) -> tuple[np.ndarray, tuple[Part, ...]] | Non
         if found.dtype.kind not in "iu" or found.dtype == np.uint8:
             return None
         named = [(None, found)]
-    arrays = [(name, _plain(np.asarray(value))) for name, value in named]
+    arrays = [(name, _plain(np.asarray(value), where)) for name, value in named]
     lengths = {array.shape[0] if array.ndim else -1 for _, array in arrays}
     if len(lengths) != 1 or lengths == {-1}:
         raise BadInput(f"{where}: returned inputs of different lengths {sorted(lengths)}, expected arrays of one batch")
@@ -192,7 +210,10 @@ def packed(inputs: Any, where: str) -> tuple[np.ndarray, tuple[Part, ...]] | Non
     return np.concatenate(rows, axis=1), parts
 
 
-def _plain(array: np.ndarray) -> np.ndarray:
+def _plain(array: np.ndarray, where: str) -> np.ndarray:
+    """Truth values and bytes as they are, whole numbers as int64, other numbers as float32."""
+    if array.dtype.kind not in "fiubO":
+        raise BadInput(f"{where}: returned inputs of {array.dtype}, expected numbers")
     if array.dtype.kind in "iu" and array.dtype != np.uint8:
         return array.astype(np.int64)
     return array if array.dtype.kind == "b" or array.dtype == np.uint8 else array.astype(np.float32)

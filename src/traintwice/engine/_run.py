@@ -181,7 +181,7 @@ def _outcomes(
             step = taken
             lost = sorted(at for at in failed if at < len(replicas))
             for at in lost:
-                yield replicas[at], Diverged(failed[at], step - 1)
+                yield replicas[at], Diverged(f"{failed[at]}{_of_inputs(spec.data, 'train')}", step - 1)
             if lost:
                 left = [at for at in range(len(replicas)) if at not in lost]
                 if not left:
@@ -224,10 +224,22 @@ def _predicted(training: Training, place: int, replica: int) -> Trained | Diverg
         outputs |= {f"{name}.gate": gate_weights(gates, spec.data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
-            cause = training.divergence_cause(place)
+            cause = _of_inputs(spec.data, name.partition(".")[0]) or training.divergence_cause(place)
             return Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
     weights = weights_of(networks) | under("gate", weights_of(gates))
     return Trained(outputs, weights, spec.steps, training.curve.of(place))
+
+
+def _of_inputs(data: Dataset, split: str) -> str:
+    """Which inputs in memory are not finite, as the end of a sentence; empty where all are."""
+    inputs = data.splits[split].inputs
+    if not isinstance(inputs, np.ndarray) or inputs.dtype.kind != "f":
+        return ""
+    wrong = ~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1)
+    if not wrong.any():
+        return ""
+    told = f"{int(wrong.sum()):,} of {len(inputs):,} {split} inputs have NaN or infinite numbers"
+    return f"; {told} (first: row {int(wrong.argmax()):,} of the split): replace them, or leave these rows out"
 
 
 @dataclass(frozen=True)
@@ -293,7 +305,7 @@ def _iterate(spec: TrainingSpec, replica: int, replicas: Sequence[int], steps: i
     yield training.weights(place)
     for taken, failed in training.steps(0, steps):
         if place in failed:
-            raise Diverged(failed[place], taken - 1)
+            raise Diverged(f"{failed[place]}{_of_inputs(spec.data, 'train')}", taken - 1)
         yield training.weights(place)
 
 

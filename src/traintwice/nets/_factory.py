@@ -64,10 +64,10 @@ class Factory(UserFunction):
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module that the function makes, with weights from ``rng``."""
-        make = self.function
+        known = shape.shapes if isinstance(shape, PackedShape) else shape
+        make = self.function_of(known, classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
-            known = shape.shapes if isinstance(shape, PackedShape) else shape
             network = make(known, classes)
             if not isinstance(network, nn.Module):
                 raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol, TypedDict, cast
@@ -202,8 +202,9 @@ def main() -> None:
     sys.path[:], sys.argv[:] = found["path"], found["arguments"]
     threading.Thread(target=_end_with_parent, args=(source,), daemon=True).start()
     outcome = perform(pickle.loads(task))  # noqa: S301
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for printed in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed by the user's code
+            printed.flush()
     with os.fdopen(answers, "wb") as pipe:
         pickle.dump(outcome, pipe)
 
