@@ -24,7 +24,7 @@ from traintwice.metrics import (
     total_variation,
 )
 from traintwice.metrics._accumulator import PairedAccumulator
-from traintwice.metrics._definition import influence_variance
+from traintwice.metrics._summaries import influence_variance
 from traintwice.predictions import Predictions
 
 GROUPED = (churn, accuracy, churn_correct, churn_to_error, surrogate_churn, log_loss)

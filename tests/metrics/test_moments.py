@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.metrics._moments import Moments
+from traintwice.metrics._moments import GroupSums, Moments
 
 
 def by_definition(u, w, form, *, groups=None, clusters=None):
@@ -96,10 +96,10 @@ def test_sums_of_another_engine_add_to_those_of_rows(rows):
     a = w * np.concatenate([np.ones((1, 200)), u])
     m = Moments(3)
     m.add(u[:, :50], w[:50])
-    m.add_sums(0, 150, 150, a[:, 50:].sum(axis=1), a[:, 50:] @ a[:, 50:].T, float((w[50:] ** 2).sum()))
+    m.add_sums(0, GroupSums(None, 150, float((w[50:] ** 2).sum()), 150, a[:, 50:].sum(axis=1), a[:, 50:] @ a[:, 50:].T))
     assert_allclose(seen(m, form), by_definition(u, w, form), rtol=1e-9)
     first = Moments(3)
-    first.add_sums(1, 200, 200, a.sum(axis=1), a @ a.T, float((w**2).sum()))
+    first.add_sums(1, GroupSums(None, 200, float((w**2).sum()), 200, a.sum(axis=1), a @ a.T))
     assert_allclose(seen(first, form)[:, 1], by_definition(u, w, form)[:, 0], rtol=1e-9)
     assert first.rows.tolist() == [0, 200]
 

@@ -18,8 +18,9 @@ from traintwice.compare._results import REPLICAS
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.metrics import Measurement
-from traintwice.metrics._definition import influence_variance, leave_one_out, to_numpy
+from traintwice.metrics._definition import leave_one_out, to_numpy
 from traintwice.metrics._means import MeanOf
+from traintwice.metrics._summaries import influence_variance
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
 

@@ -15,7 +15,8 @@ from traintwice.compare._floor import Pairs
 from traintwice.compare._inputs import count_of
 from traintwice.compare._parts import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement, NoiseFloor, Review, SwapSet
 from traintwice.compare._tally import Tally
-from traintwice.metrics._definition import Summary, to_numpy
+from traintwice.metrics._definition import to_numpy
+from traintwice.metrics._summaries import Summary
 
 SHOWN = 20
 """Cells kept of a large flow."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from traintwice import metrics
+from traintwice.metrics import Metric
 from traintwice.metrics._decisions import in_single_precision, reaches
-from traintwice.metrics._definition import Scale, Unit, to_numpy
+from traintwice.metrics._definition import Unit, to_numpy
 from traintwice.metrics._means import weights_of
+from traintwice.metrics._summaries import Scale
 from traintwice.predictions import Predictions
 from traintwice.predictions._source import WIDE
 
@@ -225,31 +228,36 @@ def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expressi
 
 
 LABELLED: Form = {"labelled": 1.0}
-RIGHTS: Form = {"right_0": 1.0, "right_1": 1.0}
-ERRORS: Form = {"labelled": 2.0, "right_0": -1.0, "right_1": -1.0}
+
+
+def _of(metric: Metric, top: Form, bottom: Form, models: int = 2) -> Ratio:
+    """A metric of the old and the new model, or of one of them, as a quotient of sums."""
+    d = metric.definition
+    return Ratio(d.name, d.title, top, bottom, unit=d.unit, scale=d.scale, share=d.is_share, most=d.most, models=models)
+
+
+_RIGHT: Form = {"right_0": 0.5, "right_1": 0.5}
+_WRONG: Form = {"labelled": 1.0, "right_0": -0.5, "right_1": -0.5}
 
 BETWEEN: tuple[Ratio, ...] = (
-    Ratio("churn", "churn", {"changed": 1.0}, {ONE: 1.0}),
-    Ratio("negative_flips", "negative flips", {"lost": 1.0}, LABELLED),
-    Ratio("positive_flips", "positive flips", {"won": 1.0}, LABELLED),
-    Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, "lost": -1.0, "won": -1.0}, LABELLED),
-    Ratio("win_loss_ratio", "wins / losses", {"won": 1.0}, {"lost": 1.0}, unit="number", share=False, most=np.inf),
-    Ratio(
-        "churn_to_error", "churn / error", {"changed_labelled": 2.0}, ERRORS, unit="number", scale="logit", share=False, most=2.0
-    ),
-    Ratio("churn_correct", "churn correct", {"lost": 1.0, "won": 1.0}, RIGHTS),
-    Ratio("churn_incorrect", "churn incorrect", {"changed_labelled": 2.0, "lost": -1.0, "won": -1.0}, ERRORS, scale="logit"),
+    _of(metrics.churn, {"changed": 1.0}, {ONE: 1.0}),
+    _of(metrics.negative_flips, {"lost": 1.0}, LABELLED),
+    _of(metrics.positive_flips, {"won": 1.0}, LABELLED),
+    _of(metrics.lateral_flips, {"changed_labelled": 1.0, "lost": -1.0, "won": -1.0}, LABELLED),
+    _of(metrics.win_loss_ratio, {"won": 1.0}, {"lost": 1.0}),
+    _of(metrics.churn_to_error, {"changed_labelled": 1.0}, _WRONG),
+    _of(metrics.churn_correct, {"lost": 0.5, "won": 0.5}, _RIGHT),
+    _of(metrics.churn_incorrect, {"changed_labelled": 1.0, "lost": -0.5, "won": -0.5}, _WRONG),
 )
-"""Measures between the old and the new model that follow from the counts; titles as in `traintwice.metrics`."""
+"""Measures between the old and the new model that follow from the counts."""
 
 
-def _of_each(name: str, top: str, bottom: str, flips: tuple[str, str] | None = None) -> tuple[Ratio, Ratio, Ratio]:
+def _of_each(metric: Metric, top: str, bottom: str, flips: tuple[str, str] | None = None) -> tuple[Ratio, Ratio, Ratio]:
     """A share of each model (names with {} for the model), and its change from old to new."""
-    quotients: list[tuple[Form, Form]] = [({top.format(m): 1.0}, {bottom.format(m): 1.0}) for m in (0, 1)]
-    old, new = (Ratio(name, name, *quotient, scale="logit", models=1) for quotient in quotients)
-    return old, new, Ratio(name, name, *quotients[1], quotients[0], scale="plain", share=False, flips=flips)
+    old, new = (_of(metric, {top.format(m): 1.0}, {bottom.format(m): 1.0}, 1) for m in (0, 1))
+    return old, new, replace(new, less=(old.top, old.bottom), scale="plain", share=False, models=2, flips=flips)
 
 
-ACCURACY = _of_each("accuracy", "right_{}", "labelled", ("lost", "won"))
-RECALL = _of_each("recall", "hit_{}", "positive", ("hit_lost", "hit_won"))
-PRECISION = _of_each("precision", "hit_{}", "said_{}")
+ACCURACY = _of_each(metrics.accuracy, "right_{}", "labelled", ("lost", "won"))
+RECALL = _of_each(metrics.recall, "hit_{}", "positive", ("hit_lost", "hit_won"))
+PRECISION = _of_each(metrics.precision, "hit_{}", "said_{}")

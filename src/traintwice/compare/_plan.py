@@ -291,7 +291,7 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Var
     if len(recipes) == 1:
         zeta, tau, variance = [2 * z for z in zeta], [2 * t for t in tau], 0.0
     elif not paired:
-        variance = n * both.variance()[0]
+        variance = n * both.difference().example_variance
         variance -= sum(4 * t[1] / m + 2 * t[2] / (m * (m - 1)) for t, m in zip(on_rows, sizes, strict=True))
     said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows"
     return VarianceParts(

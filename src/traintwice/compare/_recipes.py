@@ -183,7 +183,8 @@ def holm_adjusted(comparisons: Sequence[RecipeComparison]) -> list[RecipeCompari
 
 def _result(both: PairedAccumulator, paired: bool, level: float, names: tuple[str, str]) -> RecipeMeasure:
     first, second = both.first.compute(), both.second.compute()
-    difference = gap(first, second, *both.variance(), is_paired=paired).difference(level)
+    change = both.difference()
+    difference = gap(first, second, change.example_variance, change.units or 0, is_paired=paired).difference(level)
     d = both.first.definition
     said = _sentence(d.name, d.title, d.unit, difference, names, (first.replicas, second.replicas), first.examples)
     one, other = interval(first, level=level), interval(second, level=level)

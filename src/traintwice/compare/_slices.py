@@ -15,10 +15,10 @@ from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, RECALL, Expr
 from traintwice.compare._floor import Pairs, pair_quantities
 from traintwice.compare._parts import PREDICTED, Slice, SliceTest
 from traintwice.compare._tally import Axis, Tally
-from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
-from traintwice.metrics._accumulator import PairedAccumulator
-from traintwice.metrics._definition import Summary, to_numpy
+from traintwice.metrics._accumulator import PairedAccumulator, check_groups
+from traintwice.metrics._definition import to_numpy
+from traintwice.metrics._summaries import Summary
 from traintwice.statistics._inference import (
     benjamini_hochberg,
     change_of_share,
@@ -93,7 +93,8 @@ class SliceSums:
         summaries = {r: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2], RECALL[2]) if t.has(r)}
         values = {r: t.value(r).tolist() for r in (*ACCURACY[:2], *RECALL[:2]) if t.has(r)}
         further = {key: a.by_group() for key, a in self._which.items()}
-        variance = t.variance(CHURN) if t.clustered or t.weighted else None
+        exact = not (t.clustered or t.weighted)
+        variance = None if exact else np.array([s.example_variance for s in summaries[CHURN]])
         for value, g in self.axis.numbers.items():
             if t.rows[g] < min_support or not ones[g] > 0:
                 continue
@@ -198,8 +199,7 @@ def _against_the_rest(t: Tally, variance: np.ndarray | None, g: int) -> tuple[fl
 
 def _summed(metric: Metric, *, clustered: bool) -> Accumulator | PairedAccumulator:
     """The sums of a measure between two models, or of the change of a measure of each; raise `BadInput` where it has none."""
-    if getattr(metric.definition, "forms", None) is None:
-        raise BadInput(f"{metric.__name__} has no value by slice: it is neither a mean over rows nor a ratio of two such means")
+    check_groups(metric.definition)
     return (Accumulator if metric.definition.between_replicas else PairedAccumulator)(metric, clustered=clustered)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
@@ -21,8 +21,8 @@ from traintwice.compare._parts import PREDICTED
 from traintwice.compare._soft_measures import PairMeasures, measured, quality_of
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
-from traintwice.metrics._definition import Scale, Summary
-from traintwice.metrics._moments import Moments
+from traintwice.metrics._moments import GroupSums, Moments
+from traintwice.metrics._summaries import MEAN, Estimator, Scale
 from traintwice.predictions import AlignedPredictions
 from traintwice.predictions._opening import Rows
 from traintwice.types import Estimate
@@ -39,22 +39,6 @@ PATTERN = "v0 + 2 * v1 + 4 * coalesce(y, 0)"
 their own, and number 8 to 11 is 0 to 3 of them."""
 
 LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--also log_loss) brings it"
-
-
-@dataclass(frozen=True)
-class GroupSums:
-    """Sums over the rows of a group: Σ w² (``squares``), Σ w (1, u) (``linear``) and Σ a aᵀ over the units (``second``).
-
-    ``infinite`` counts rows on which u is infinite, which the sums leave out.
-    """
-
-    value: Any
-    rows: float
-    squares: float
-    units: float
-    linear: np.ndarray
-    second: np.ndarray
-    infinite: int = 0
 
 
 Moment = tuple[Any, list[float], np.ndarray, np.ndarray]
@@ -115,22 +99,18 @@ class SummedDiff(DiffAccumulator):
     def _take(self, tally: Tally, by: str | None = None, axis: Axis | None = None, threshold: float | None = None) -> None:
         for found in self.group_sums(tally, by, threshold):
             group = 0 if axis is None else axis.numbers.setdefault(found.value, len(axis.numbers))
-            tally.moments.add_sums(group, found.rows, found.units, found.linear, found.second, found.squares)
+            tally.moments.add_sums(group, found)
 
     def _mean(self, s: GroupSums, models: int, scale: Scale, most: float) -> Estimate:
         """The mean of one number, given its sums over all rows."""
-        weight, total = s.linear.tolist()
-        value, variance = math.inf, math.nan
-        if not s.infinite:
-            value, moments = total / weight, Moments(1)
-            moments.add_sums(0, s.rows, s.units, s.linear, s.second, s.squares)
-            variance = float(moments.variance(np.array([-value, 1.0]) / weight)[0])
-        summary = Summary(
-            value, np.full(models, value), None, variance, round(s.rows), units=round(s.units), effective=weight**2 / s.squares,
-            clustered=self.clustered, effective_clusters=None if scale == "plain" else weight**2 / s.second[0, 0],
-            scale=scale, most=most,
-        )  # fmt: skip
-        return interval(summary, level=self.options.level)
+        sums = Moments(1, clustered=self.clustered)
+        sums.add_sums(0, s)
+        (found,) = Estimator((MEAN,), scale, most=most).summaries(sums, models)
+        if s.infinite:
+            found = replace(found, value=math.inf, rows=np.full(models, math.inf), example_variance=math.nan)
+        if scale == "plain":  # a change
+            found = replace(found, effective_clusters=None)
+        return interval(found, level=self.options.level)
 
 
 class DiffSQL(SummedDiff):

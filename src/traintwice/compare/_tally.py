@@ -7,18 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from traintwice.compare._expressions import ERRORS, LABELLED, ONE, RIGHTS, Expression, Form, Ratio, RowValues
-from traintwice.metrics._definition import Summary
-from traintwice.metrics._moments import Moments
+from traintwice.compare._expressions import LABELLED, ONE, Expression, Form, Ratio, RowValues
+from traintwice.metrics._moments import GroupSums, Moments, sums_by_cell
+from traintwice.metrics._summaries import Estimator, Summary, effective_clusters
 
 MOST_BITS, MOST_CELLS = 14, 1 << 20
 """So many truth values, and so many cells of groups and truth values, are counted as whole numbers before they become sums."""
-
-TINY = 1e-12
-"""A share below this is what rounding leaves of none."""
-
-MOST_EMPTY = 8
-"""Counts are made in a table, without sorting, where it has at most so many places for each row."""
 
 CHUNK = 1 << 20
 """Places of a table of clusters and patterns that is multiplied with itself at once."""
@@ -77,8 +71,8 @@ class Tally:
         """The sums of all rows added."""
         if self._patterns is not None and self._patterns.changed:
             self._moments = Moments(self._moments.quantities, clustered=True, centred=False)
-            for group, rows, units, linear, second in self._patterns.sums():
-                self._moments.add_sums(group, rows, units, linear, second, rows)
+            for found in self._patterns.sums():
+                self._moments.add_sums(found.value, found)
         filled = np.flatnonzero(self._cells)
         if len(filled):
             bits = len(self.quantities)
@@ -108,56 +102,22 @@ class Tally:
         """The sum of a linear form of quantities, by group."""
         return self.moments.linear(self.vector({form: 1.0} if isinstance(form, str) else form))
 
+    def estimator(self, ratio: Ratio) -> Estimator:
+        """A measure by its sums; one of labelled rows is one of those rows alone: they are its examples."""
+        quotients = tuple((sign, self.vector(top), self.vector(bottom)) for sign, top, bottom in ratio.quotients)
+        return Estimator(quotients, ratio.scale, ratio.share, ratio.most, of_part=ratio.bottom == LABELLED)
+
     def value(self, ratio: Ratio) -> np.ndarray:
         """The measure, by group; nan where its denominator is zero."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(sum(sign * self.total(top) / _nonzero(self.total(bottom)) for sign, top, bottom in ratio.quotients))
-
-    def variance(self, ratio: Ratio) -> np.ndarray:
-        """The example part of its variance, by group."""
-        gradient = np.zeros((len(self._place), len(self.rows)))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            for sign, top, bottom in ratio.quotients:
-                below = _nonzero(self.total(bottom))
-                quotient = self.total(top) / below
-                gradient += sign * (self.vector(top)[:, None] - quotient * self.vector(bottom)[:, None]) / below
-        return self.moments.variance(np.nan_to_num(gradient))
-
-    def clusters(self, form: Form) -> np.ndarray:
-        """The effective number of clusters in which a linear form of one sign is, (Σ c_g)²/Σ c_g², by group; nan where it is zero."""
-        return np.asarray(self.total(form) ** 2 / _nonzero(self.moments.squared(self.vector(form))))
+        return self.estimator(ratio).gradient(self.moments)[0]
 
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """Summaries of a measure, by group."""
-        values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
-        if ratio.share:
-            none = np.abs(values) < TINY
-            values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
-        pooled = 2.0 if ratio.bottom in (RIGHTS, ERRORS) else 1.0
-        share = np.minimum(self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / pooled, 1.0)
-        effective = self.total(ONE) ** 2 / np.maximum(self.moments.squares, 1e-300)
-        # A measure of labelled rows is one of those rows alone: they are its examples, and its denominator is all of them.
-        of_labelled = ratio.bottom == LABELLED
-        rows = self.rows * share if of_labelled else self.rows
-        clusters = self.clusters(ratio.bottom) if self.clustered and ratio.less is None else None
-        return [
-            Summary(
-                float(values[g]),
-                np.full(ratio.models, values[g]),
-                None,
-                float(variances[g]),
-                round(rows[g]),
-                units=int(units[g]) if self.clustered else round(rows[g]),
-                effective=float(effective[g] * (share[g] if of_labelled else 1.0)),
-                clustered=self.clustered,
-                effective_clusters=None if clusters is None else float(clusters[g]),
-                base=1.0 if of_labelled else float(share[g]),
-                scale=ratio.scale,
-                share=ratio.share,
-                most=ratio.most,
-            )
-            for g in range(len(values))
-        ]
+        return self.estimator(ratio).summaries(self.moments, ratio.models)
+
+    def clusters(self, form: Form) -> np.ndarray:
+        """The effective number of clusters in which a linear form of one sign is, by group; nan where it is zero."""
+        return effective_clusters(self.moments, self.vector(form))
 
 
 @dataclass
@@ -176,10 +136,6 @@ class Axis:
         for value in dict.fromkeys(texts):
             numbers.setdefault(value, len(numbers))
         return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
-
-
-def _nonzero(values: np.ndarray) -> np.ndarray:
-    return np.where(values > 0, values, np.nan)
 
 
 class PatternCounts:
@@ -204,8 +160,8 @@ class PatternCounts:
         if sum(len(p[0]) for p in self._pending) > 4 * len(self._counted[0]) + (1 << 18):
             self._count()
 
-    def sums(self) -> Iterator[tuple[int, float, int, np.ndarray, np.ndarray]]:
-        """Each group: rows, clusters, Σ (1, u) and Σ_g a_g a_gᵀ, with u the truth values and a_g the sum of (1, u) over a cluster."""
+    def sums(self) -> Iterator[GroupSums]:
+        """The sums of each group over its clusters, u the truth values."""
         self._count()
         self.changed = False
         groups, clusters, codes, counts = self._counted
@@ -224,7 +180,8 @@ class PatternCounts:
                 table = np.zeros((min(low + many, last) - low, len(patterns)))
                 table[unit[a:b] - low, column[a:b]] = counts[a:b]
                 products += np.einsum("up,uq->pq", table, table)  # not a product of BLAS, whose threads cost more than it takes
-            yield int(groups[start]), float(of_pattern.sum()), int(last - first), x @ of_pattern, x @ products @ x.T
+            rows = float(of_pattern.sum())
+            yield GroupSums(int(groups[start]), rows, rows, int(last - first), x @ of_pattern, x @ products @ x.T)
 
     def _count(self) -> None:
         if not self._pending:
@@ -237,14 +194,7 @@ class PatternCounts:
         place = np.zeros(1 << self._bits, dtype=np.int64)
         place[patterns] = np.arange(len(patterns))
         width = int(clusters.max(initial=-1)) + 1
-        cell = (groups * width + clusters) * len(patterns) + place[codes]
-        cells = width * (int(groups.max(initial=-1)) + 1) * len(patterns)
-        if cells > MOST_EMPTY * len(cell):
-            filled, inverse = np.unique(cell, return_inverse=True)
-            found = np.bincount(inverse, counts, len(filled))
-        else:
-            found = np.bincount(cell, counts, cells)
-            filled = np.flatnonzero(found)
-            found = found[filled]
+        size = width * (int(groups.max(initial=-1)) + 1) * len(patterns)
+        filled, (found,) = sums_by_cell((groups * width + clusters) * len(patterns) + place[codes], size, counts[None])
         of_unit = filled // len(patterns)
         self._counted = (of_unit // width, of_unit % width, patterns[filled % len(patterns)], found.astype(np.int64))

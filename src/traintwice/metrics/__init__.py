@@ -20,7 +20,7 @@ from traintwice.metrics._churn import (
     win_loss_ratio,
 )
 from traintwice.metrics._decisions import decision_flips, mean_bias, precision, recall
-from traintwice.metrics._definition import Definition, Measurement, Summary
+from traintwice.metrics._definition import Definition, Measurement
 from traintwice.metrics._diagnostics import unbiased_replica_variance, unbiased_variance
 from traintwice.metrics._differences import (
     delta_1,
@@ -70,6 +70,7 @@ from traintwice.metrics._quality import (
     root_mean_squared_error,
 )
 from traintwice.metrics._ranking import auc, kendall_tau, rank_loss, top_k_overlap
+from traintwice.metrics._summaries import Summary
 
 _QUALITY = (accuracy, error, precision, recall, log_loss, mean_score, brier, mean_bias)
 _CALIBRATION = (calibration_error, calibration_error_equal_mass, prediction_entropy)

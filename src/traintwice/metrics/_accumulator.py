@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics._definition import Summary, to_numpy
+from traintwice.metrics._definition import Definition, to_numpy
 from traintwice.metrics._functions import Metric
 from traintwice.metrics._means import MeanOf, OnePass, Sums, added, total_weight, weights_of
 from traintwice.metrics._moments import Moments
+from traintwice.metrics._summaries import Estimator, Summary
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -151,34 +152,7 @@ class Accumulator:
             raise Undefined(self.missing)
         if self._moments is None or self.weight == 0:
             raise BadInput(f"{self.definition.title}: no examples of positive weight have been added yet")
-        with np.errstate(invalid="ignore"):
-            done = self.definition.conclude(self.sums, self._replicas, self.weight)
-        variance = float("nan")
-        if np.isfinite(done.value) and self.definition.scale != "none":
-            variance = float(self._moments.variance(self.gradient()).sum())
-        units, squares = int(self._moments.units.sum()), float(self._moments.squares.sum())
-        effective = self.weight**2 / squares if squares else 0.0
-        about: dict[str, Any] = {"units": units, "effective": effective, "clustered": self.clustered, "base": done.base}
-        if self.clustered:
-            below = np.eye(self._moments.quantities + 1)[self.definition.relative_to]
-            about["effective_clusters"] = float(self._moments.linear(below).sum() ** 2 / self._moments.squared(below).sum())
-        return self.definition.summary(done.value, done.rows, done.jackknife_values, variance, self.examples, **about)
-
-    def gradient(self) -> np.ndarray:
-        """The change of the value with the sums of 1 and of each quantity over all rows, shape ``C+1``."""
-        done = self.definition.conclude(self.sums, self._replicas, self.weight)
-        with np.errstate(invalid="ignore"):
-            return np.concatenate([[-float(done.slopes @ done.centre)], done.slopes]) / self.weight
-
-    def gradients(self) -> np.ndarray:
-        """The change of the value of each group with its sums of 1 and of each quantity, shape ``C+1 G``; nan without a value."""
-        (top, bottom), moments = self.definition.forms, self._moments
-        if moments is None:
-            return np.zeros((len(top), 0))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            below = moments.linear(bottom)
-            below = np.where(below > 0, below, np.nan)
-            return np.asarray((top[:, None] - moments.linear(top) / below * bottom[:, None]) / below)
+        return self.definition.summary(self.sums, self._replicas, self.weight, self._moments)
 
     def by_group(self) -> list[Summary]:
         """The metric in every group that rows were added with, nan where a group has no value; for a mean, or a ratio of means.
@@ -186,28 +160,8 @@ class Accumulator:
         Raises:
             BadInput: the metric is neither.
         """
-        (top, bottom), moments, d = self.definition.forms, self._moments, self.definition
-        if moments is None:
-            return []
-        weight = moments.linear(np.eye(1, len(top))[0])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            below = moments.linear(bottom)
-            values = np.where(below > 0, moments.linear(top) / below, np.nan)
-            variances = np.where(np.isfinite(values), moments.variance(np.nan_to_num(self.gradients())), np.nan)
-            effective = weight**2 / moments.squares
-            base = np.minimum(below / weight, 1.0) if d.is_share else np.ones(len(weight))
-            clusters = np.where(below > 0, below**2 / moments.squared(bottom), np.nan)
-        about = {"units": moments.units.astype(int), "effective": effective, "base": base}
-        if self.clustered:
-            about["effective_clusters"] = clusters
-        found = zip(values.tolist(), variances.tolist(), moments.rows.astype(int).tolist(), strict=True)
-        return [
-            d.summary(
-                v, np.full(self._replicas, v), None, variance, rows, clustered=self.clustered,
-                **{name: column[g].item() for name, column in about.items()},
-            )
-            for g, (v, variance, rows) in enumerate(found)
-        ]  # fmt: skip
+        check_groups(self.definition)
+        return [] if self._moments is None else self.definition.of().summaries(self._moments, self._replicas)
 
     def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray:
         weight = weights_of(block)
@@ -267,39 +221,35 @@ class PairedAccumulator:
         clusters = first.clusters if self._clustered else None
         self._moments.add(np.concatenate([one, other]), weights_of(first), groups=groups, clusters=clusters)
 
-    def variance(self) -> tuple[float, int]:
-        """The example part of the variance of second minus first, and the number of units; nan where a value is infinite."""
-        if self._moments is None or not all(math.isfinite(of.compute().value) for of in (self.first, self.second)):
-            return math.nan, self.first.examples
-        form = _joint(self.first.gradient(), self.second.gradient())
-        return float(self._moments.variance(form).sum()), int(self._moments.units.sum())
-
     def difference(self) -> Summary:
-        """Second minus first, as the change of one model into another."""
-        first, second = self.first.compute(), self.second.compute()
-        value = second.value - first.value
-        variance, units = self.variance()
-        return Summary(value, np.full(2, value), None, variance, first.examples, units=units, clustered=self._clustered)
+        """Second minus first of all rows, as the change of one model into another."""
+        first, second = self.first.compute().value, self.second.compute().value
+        if self._moments is None or not math.isfinite(value := second - first):
+            n = self.first.examples
+            return Summary(second - first, np.full(2, second - first), None, math.nan, n, n, clustered=self._clustered)
+        (found,) = self._change(first, second).summaries(self._moments, 2)
+        return found.of_models(value, np.full(2, value), None)
 
     def by_group(self) -> list[Summary]:
         """Second minus first in every group that rows were added with; nan where a group has no value."""
-        first, second = self.first.by_group(), self.second.by_group()
-        if self._moments is None:
-            return []
-        with np.errstate(invalid="ignore"):
-            variances = self._moments.variance(np.nan_to_num(_joint(self.first.gradients(), self.second.gradients())))
-        found: list[Summary] = []
-        change: dict[str, Any] = {"effective_clusters": None, "base": 1.0, "scale": "plain", "share": False}
-        for one, other, variance in zip(first, second, variances, strict=True):
-            value = other.value - one.value
-            known = float(variance) if math.isfinite(value) else math.nan
-            found.append(replace(other, value=value, rows=np.full(2, value), example_variance=known, **change))
-        return found
+        check_groups(self.first.definition)
+        return [] if self._moments is None else self._change().summaries(self._moments, 2)
+
+    def _change(self, *values: float) -> Estimator:
+        """Second minus first, where they have these values, of the sums of (1, u of the first, u of the second)."""
+        d = self.first.definition
+        top, bottom = d.quotient
+        none = np.zeros(len(top) - 1)
+        k_1, k_2 = map(d.slope, values or (0.0, 0.0))
+        first = [np.concatenate([form, none]) for form in (top, bottom)]
+        second = [np.concatenate([form[:1], none, form[1:]]) for form in (top, bottom)]
+        return Estimator(((k_2, second[0], second[1]), (-k_1, first[0], first[1])), "plain", most=d.most)
 
 
-def _joint(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The gradient of a difference in the sums of 1, of the first and of the second quantities."""
-    return np.concatenate([second[:1] - first[:1], -first[1:], second[1:]])
+def check_groups(definition: Definition) -> None:
+    """Raise `BadInput` where a metric has no value by group of rows."""
+    if not definition.by_group:
+        raise BadInput(f"{definition.name} has no value by group: it is neither a mean over rows nor a ratio of two such means")
 
 
 def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:

@@ -51,7 +51,11 @@ class CalibrationError(OnePass):
     def conclude(self, sums: Sums, replicas: int, weight: float) -> Conclusion:
         rows = np.abs(sums[0][:, : self.bins]).sum(axis=1) / weight
         value = float(rows.mean())
-        return Conclusion(value, rows, leave_one_out("replica", value, rows), np.zeros(0), np.zeros(0))
+        return Conclusion(value, rows, leave_one_out("replica", value, rows))
+
+    @property
+    def quotient(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(1), np.ones(1)  # no quantities of single examples
 
     def chance(self, sums: Sums, weight: float) -> tuple[float, float]:
         r"""The error that perfect calibration would show on average, and the error less what chance adds to it.

@@ -321,11 +321,11 @@ def lateral_churn() -> None:
     """
 
 
-@ratio_metric("win-loss ratio", positive_flips, negative_flips, unit="number")
+@ratio_metric("wins / losses", positive_flips, negative_flips, unit="number")
 def win_loss_ratio() -> None:
     r"""Improved examples for each regressed example.
 
-        win-loss ratio = positive flips / negative flips
+        wins / losses = positive flips / negative flips
 
     Args:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.

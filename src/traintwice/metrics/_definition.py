@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from traintwice.errors import BadInput
+from traintwice.metrics._summaries import MEAN, Estimator, Quotient, Scale, Summary, sums_of
 from traintwice.predictions import Predictions
 from traintwice.predictions._derived import to_numpy as to_numpy
-from traintwice.statistics._effective import cluster_freedom, effective_carriers, effective_number
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -24,79 +24,8 @@ Kind = Literal["replica", "pair", "deviation"]
 replicas, and a row is the mean over the pairs with that replica. ``deviation``: it depends on all replicas together and is
 computed again without the one that leaves."""
 
-Scale = Literal["log", "logit", "plain", "none"]
-"""On which scale intervals are formed. ``log``: measures >= 0. ``logit``: fractions that may be near 1. ``plain``: measures of either
-sign. ``none``: no interval is formed."""
-
 Unit = Literal["fraction", "number"]
 """``fraction``: in [0, 1] and shown as a percentage by reports. ``number``: shown as it is."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A metric's number and all that intervals and comparisons need.
-
-    Attributes:
-        value: the number.
-        rows: the number of each replica, shape ``M``; for a pair metric the mean over the pairs with that replica.
-        jackknife_values: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
-            two replicas, any metric of one).
-        example_variance: the example part of the variance; nan with a single unit, an infinite value, or a metric without influences.
-        examples: N.
-        units: independent units of the example part: rows, or clusters of rows; None means N.
-        effective: (Σw)²/Σw², the number of rows of equal weight that are worth as much; None means N.
-        clustered: units are clusters.
-        effective_clusters: (Σ b_g)²/Σ b_g², b_g the denominator's sum over a cluster (of a change of a share: the number of rows that
-            change); None means all units.
-        base: the share of the weight that a ratio's denominator has; 1 for a mean.
-        scale: the scale of its interval, see `Scale`.
-        share: with two models or fewer it is a share of units, so that Wilson's interval holds.
-        most: the largest value it may have.
-    """
-
-    value: float
-    rows: np.ndarray
-    jackknife_values: np.ndarray | None
-    example_variance: float
-    examples: int
-    units: int | None = None
-    effective: float | None = None
-    clustered: bool = False
-    effective_clusters: float | None = None
-    base: float = 1.0
-    scale: Scale = "plain"
-    share: bool = False
-    most: float = math.inf
-
-    @property
-    def replicas(self) -> int:
-        """M."""
-        return len(self.rows)
-
-    @property
-    def replica_variance(self) -> float:
-        """Replica part, the delete-one-replica jackknife (M − 1)/M · Σ_m (θ_(−m) − mean)²; nan where no replica can be left out."""
-        if self.jackknife_values is None or not np.isfinite(self.jackknife_values).all():
-            return math.nan
-        m = len(self.jackknife_values)
-        return float((m - 1) / m * np.sum((self.jackknife_values - self.jackknife_values.mean()) ** 2))
-
-    @property
-    def carriers(self) -> float:
-        """The effective number of units that carry the measure: all rows; of clusters, (Σ c_g)²/Σ c_g² with c_g the sum over a cluster.
-
-        The smaller of that of the denominator and that of the measure.
-        """
-        units = self.examples if self.units is None else self.units
-        if not self.clustered:
-            return units
-        below = units if self.effective_clusters is None else min(units, self.effective_clusters)
-        return min(below, effective_carriers(self.value, self.example_variance, units, self.scale, self.most))
-
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom of the example part: one less than the units that carry the measure."""
-        return cluster_freedom(self.carriers) if self.clustered else max(self.carriers - 1, 1)
 
 
 @dataclass(frozen=True)
@@ -121,23 +50,14 @@ class Measurement:
         jackknife_values: np.ndarray | None,
         influence: np.ndarray,
         predictions: Predictions,
-        base: float = 1.0,
-        denominator: np.ndarray | None = None,
     ) -> Measurement:
-        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some.
-
-        ``denominator`` is that of a ratio on each example; None means 1.
-        """
+        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some."""
         clusters = None if predictions.clusters is None else to_numpy(predictions.clusters)
-        weights = None if predictions.weights is None else to_numpy(predictions.weights)
-        variance, units = influence_variance(influence, clusters)
-        about: dict[str, Any] = {"units": units, "clustered": clusters is not None, "base": base}
-        if weights is not None:
-            about["effective"] = effective_number(weights)
-        if clusters is not None:
-            each = np.ones(len(influence)) if denominator is None else denominator
-            about["effective_clusters"] = effective_number(_over_clusters(each if weights is None else each * weights, clusters))
-        return cls(definition.summary(value, rows, jackknife_values, variance, len(influence), **about), influence)
+        weights, each = None if predictions.weights is None else to_numpy(predictions.weights), influence
+        if weights is not None:  # the influence of an example holds its weight
+            each = np.divide(influence, weights, out=np.zeros(len(weights)), where=weights > 0) * weights.mean()
+        (found,) = definition.estimator((MEAN,)).summaries(sums_of(each[None], weights, clusters), len(rows))
+        return cls(found.of_models(value, rows, jackknife_values), influence)
 
     @property
     def value(self) -> float:
@@ -168,25 +88,6 @@ class Measurement:
     def examples(self) -> int:
         """N."""
         return len(self.influence)
-
-
-def influence_variance(influence: np.ndarray, clusters: np.ndarray | None = None) -> tuple[float, int]:
-    """The example part of a variance, and the number of units: U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N².
-
-    >>> influence_variance(np.array([1.0, -1.0, 1.0, -1.0])), influence_variance(np.array([1.0, 1.0, -1.0, -1.0]), np.array([0, 0, 1, 1]))
-    ((0.3333333333333333, 4), (1.0, 2))
-    """
-    n = len(influence)
-    totals = influence if clusters is None else _over_clusters(influence, clusters)
-    units = len(totals)
-    if units < 2 or not np.isfinite(influence).all():
-        return math.nan, units
-    centred = totals - totals.mean() if clusters is None else totals
-    return float(units / (units - 1) * np.sum(centred**2) / n**2), units
-
-
-def _over_clusters(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    return np.bincount(np.unique(clusters, return_inverse=True)[1], values)
 
 
 def leave_one_out(kind: Kind, value: float, rows: np.ndarray) -> np.ndarray | None:
@@ -228,6 +129,8 @@ class Definition(ABC):
 
     one_pass: ClassVar[bool]
     """True where sums over parts of the examples can be merged (`traintwice.metrics.Accumulator`)."""
+    by_group: ClassVar[bool] = False
+    """True where such sums give its value in every group of rows: a mean over rows, or a ratio of two such means."""
 
     name: str
     title: str
@@ -281,12 +184,9 @@ class Definition(ABC):
             raise BadInput(f"{self.name} takes no options, got {', '.join(options)}")
         return self
 
-    def summary(
-        self, value: float, rows: np.ndarray, left_out: np.ndarray | None, variance: float, examples: int, **units: Any
-    ) -> Summary:
-        """The summary of a number of this metric; ``units`` and the like as in `Summary`."""
-        about: Any = {"scale": self.scale, "share": self.is_share, "most": self.most, **units}
-        return Summary(value, rows, left_out, variance, examples, **about)
+    def estimator(self, quotients: tuple[Quotient, ...]) -> Estimator:
+        """The metric as quotients of sums."""
+        return Estimator(quotients, self.scale, self.is_share, self.most)
 
     def predictions_of(
         self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None

@@ -11,8 +11,9 @@ import numpy as np
 
 from traintwice._typed import check_arguments
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.metrics._definition import Definition, Kind, Measurement, Scale, Unit, leave_one_out
+from traintwice.metrics._definition import Definition, Kind, Measurement, Unit, leave_one_out
 from traintwice.metrics._means import MeanOf, RatioOf
+from traintwice.metrics._summaries import Scale
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 

@@ -6,13 +6,15 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from traintwice._typed import check_arguments
-from traintwice.errors import BadInput, TooFewReplicas, Undefined
+from traintwice.errors import TooFewReplicas, Undefined
 from traintwice.metrics._definition import Definition, Measurement, leave_one_out, to_numpy
+from traintwice.metrics._moments import Moments
+from traintwice.metrics._summaries import MEAN, Estimator, Summary, sums_of
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -20,36 +22,27 @@ Sums = tuple[np.ndarray, ...]
 """Sums over examples; those of parts are added array by array."""
 
 
-@dataclass(frozen=True)
-class Conclusion:
-    """Result of the sums over all examples.
-
-    Attributes:
-        value, rows, jackknife_values: as in `Measurement`.
-        slopes: change of the value with each of the C means over examples, shape ``C``; no means, no influence of examples.
-        centre: those means, shape ``C``.
-        base: as in `Summary`.
-    """
+class Conclusion(NamedTuple):
+    """Result of the sums over all examples; ``value``, ``rows`` and ``jackknife_values`` as in `Summary`."""
 
     value: float
     rows: np.ndarray
     jackknife_values: np.ndarray | None
-    slopes: np.ndarray
-    centre: np.ndarray
-    base: float = 1.0
 
 
 class OnePass(Definition):
     """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
 
     one_pass = True
-    relative_to: ClassVar[int] = 0
-    """The place in (1, u_n) of what the number is relative to: 1, or the denominator of a ratio."""
 
     @property
-    def forms(self) -> tuple[np.ndarray, np.ndarray]:
-        """The number as two linear forms, numerator and denominator, of the sums of (1, u_n); `BadInput` if it is not a quotient."""
-        raise BadInput(f"{self.title} has no value by group: it is neither a mean over rows nor a ratio of two such means")
+    def quotient(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numerator and denominator of the metric, as linear forms of the sums of (1, u_n)."""
+        return MEAN[1:]
+
+    def slope(self, value: float) -> float:
+        """The change of the metric, where it has this value, with its quotient."""
+        return 1.0
 
     @abstractmethod
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[Sums, np.ndarray]:
@@ -64,23 +57,30 @@ class OnePass(Definition):
 
     def measure(self, predictions: Predictions) -> Measurement:
         self.check(predictions)
-        weights = weights_of(predictions)
+        weights, clusters = weights_of(predictions), predictions.clusters
         blocks = predictions.blocks(self.needs_probs)
-        sums, parts = zip(*(self.add(b, None if weights is None else weights[i:j]) for i, j, b in blocks), strict=True)
-        done = self.conclude(reduce(added, sums), predictions.replicas, total_weight(predictions, weights))
-        denominator = None
-        if not len(done.slopes):
-            influence = np.full(predictions.examples, np.nan)
-        else:
-            quantities = np.concatenate(parts, axis=1)
-            denominator = quantities[self.relative_to - 1].copy() if self.relative_to else None
-            with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
-                quantities -= done.centre[:, None]
-                influence = done.slopes @ quantities
-            if weights is not None:
-                influence = weights * influence * (len(weights) / weights.sum())
-        about = (done.value, done.rows, done.jackknife_values, influence, predictions, done.base, denominator)
-        return Measurement.of(self, *about)
+        parts, quantities = zip(*(self.add(b, None if weights is None else weights[i:j]) for i, j, b in blocks), strict=True)
+        u = np.concatenate(quantities, axis=1)
+        sums = sums_of(u, weights, None if clusters is None else to_numpy(clusters))
+        summary = self.summary(reduce(added, parts), predictions.replicas, total_weight(predictions, weights), sums)
+        if not len(u):
+            return Measurement(summary, np.full(predictions.examples, np.nan))
+        _, gradient = self.of(summary.value).gradient(sums)
+        with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
+            influence = (gradient[1:, 0] @ u + gradient[0, 0]) * predictions.examples
+        return Measurement(summary, influence if weights is None else influence * weights)
+
+    def summary(self, parts: Sums, replicas: int, weight: float, sums: Moments) -> Summary:
+        """The number of all examples and what its interval needs, from the sums of `add` and those of the quantities."""
+        done = self.conclude(parts, replicas, weight)
+        (found,) = self.of(done.value).summaries(sums, replicas)
+        if self.scale == "none" or not np.isfinite(done.value):
+            found = replace(found, example_variance=np.nan)
+        return found.of_models(*done)
+
+    def of(self, value: float = 0.0) -> Estimator:
+        """The metric, where it has this value, to first order."""
+        return self.estimator(((self.slope(value), *self.quotient),))
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class MeanOf(OnePass):
             rounding; None where there is none.
         options: bound keyword arguments of ``contributions``.
     """
+
+    by_group = True
 
     contributions: Callable[..., Array] = lambda predictions: predictions.votes
     counts_out_of: Callable[[int], int] | None = None
@@ -136,11 +138,7 @@ class MeanOf(OnePass):
         value = self._mean(of_rows, replicas, weight)
         rows = of_rows / (self._divisor(replicas) * weight)
         jackknife_values = left_out[0] / weight if left_out else leave_one_out(self.kind, value, rows)
-        return Conclusion(value, rows, jackknife_values, np.ones(1), np.array([value]))
-
-    @property
-    def forms(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([0.0, 1.0]), np.array([1.0, 0.0])
+        return Conclusion(value, rows, jackknife_values)
 
     @property
     def is_share(self) -> bool:
@@ -161,7 +159,7 @@ class MeanOf(OnePass):
 class RatioOf(OnePass):
     """A metric that is one mean divided by another."""
 
-    relative_to = 2
+    by_group = True
 
     numerator: MeanOf
     denominator: MeanOf
@@ -188,11 +186,10 @@ class RatioOf(OnePass):
         with np.errstate(divide="ignore", invalid="ignore"):  # a replica without errors has no ratio of its own
             rows, left_out = top.rows / bottom.rows, (top.jackknife_values, bottom.jackknife_values)
             jackknife_values = None if left_out[0] is None or left_out[1] is None else left_out[0] / left_out[1]
-        slopes, centre = np.array([1.0, -value]) / bottom.value, np.array([top.value, bottom.value])
-        return Conclusion(value, rows, jackknife_values, slopes, centre, min(bottom.value, 1.0))
+        return Conclusion(value, rows, jackknife_values)
 
     @property
-    def forms(self) -> tuple[np.ndarray, np.ndarray]:
+    def quotient(self) -> tuple[np.ndarray, np.ndarray]:
         return np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
     @property

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 GROUP_SHIFT = 40
@@ -10,6 +13,22 @@ GROUP_SHIFT = 40
 
 MOST_EMPTY = 8
 """Sums by cluster are made in a table, without sorting, where it has at most so many places for each row."""
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """Sums over the rows of a group: Σ w² (``squares``), Σ w (1, u) (``linear``) and Σ a aᵀ over the units (``second``).
+
+    ``infinite`` counts rows on which u is infinite, which the sums leave out.
+    """
+
+    value: Any
+    rows: float
+    squares: float
+    units: float
+    linear: np.ndarray
+    second: np.ndarray
+    infinite: int = 0
 
 
 class Moments:
@@ -81,17 +100,17 @@ class Moments:
                     self._second[i, j, :size] += product
                     self._second[j, i, :size] = self._second[i, j, :size]
 
-    def add_sums(self, group: int, rows: float, units: float, linear: np.ndarray, second: np.ndarray, squares: float) -> None:
-        """Add sums over a group made by another engine: Σ w (1, u) and Σ_g a_g a_gᵀ, about zero."""
+    def add_sums(self, group: int, of: GroupSums) -> None:
+        """Add sums over a group made by another engine, about zero."""
         if self._centre is None:
             self._centre = np.zeros(self.quantities)
         self._grow(group + 1)
         move = _recentring(-self._centre)
-        self.rows[group] += rows
-        self.squares[group] += squares
-        self._units[group] += units
-        self._linear[:, group] += move @ linear
-        self._second[:, :, group] += move @ second @ move.T
+        self.rows[group] += of.rows
+        self.squares[group] += of.squares
+        self._units[group] += of.units
+        self._linear[:, group] += move @ of.linear
+        self._second[:, :, group] += move @ of.second @ move.T
 
     def merge(self, other: Moments) -> None:
         """Add the sums of another object over other rows (of the same groups and clusters)."""
@@ -218,17 +237,20 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None, size: int) -> np.nd
 
 
 def _summed(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct keys in ascending order, and the sums of the values of each."""
+    """The distinct keys of groups and clusters in ascending order, and the sums of the values of each."""
     groups, clusters = keys >> GROUP_SHIFT, keys & ((1 << GROUP_SHIFT) - 1)
     width = int(clusters.max(initial=-1)) + 1
-    cells = width * (int(groups.max(initial=-1)) + 1)
-    if cells > MOST_EMPTY * len(keys):
-        unique, inverse = np.unique(keys, return_inverse=True)
-        return unique, np.stack([np.bincount(inverse, row, len(unique)) for row in values])
-    cell = groups * width + clusters  # a table with a place for every cluster of every group is faster than sorting
-    filled = np.flatnonzero(np.bincount(cell, minlength=cells))
-    sums = np.stack([np.bincount(cell, row, cells)[filled] for row in values])
-    return ((filled // width) << GROUP_SHIFT) | (filled % width), sums
+    cells, sums = sums_by_cell(groups * width + clusters, width * (int(groups.max(initial=-1)) + 1), values)
+    return ((cells // width) << GROUP_SHIFT) | (cells % width), sums
+
+
+def sums_by_cell(cell: np.ndarray, size: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cells, of so many, that have columns of values, in ascending order; and the sums of the values of each."""
+    if size > MOST_EMPTY * len(cell):
+        filled, cell = np.unique(cell, return_inverse=True)
+        return filled, np.stack([np.bincount(cell, row, len(filled)) for row in values])
+    filled = np.flatnonzero(np.bincount(cell, minlength=size))  # a table with a place for every cell is faster than sorting
+    return filled, np.stack([np.bincount(cell, row, size)[filled] for row in values])
 
 
 def _finite_mean(values: np.ndarray) -> np.ndarray:

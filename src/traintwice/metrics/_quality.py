@@ -232,9 +232,11 @@ class RootOfMean(OnePass):
     def conclude(self, sums: Sums, replicas: int, weight: float) -> Conclusion:
         of_mean = self.mean.conclude(sums, replicas, weight)
         value = float(np.sqrt(of_mean.value))
-        slope = 0.5 / value if value > 0 else 0.0  # at 0 every contribution is 0
         jackknife_values = None if of_mean.jackknife_values is None else np.sqrt(of_mean.jackknife_values)
-        return Conclusion(value, np.sqrt(of_mean.rows), jackknife_values, slope * of_mean.slopes, of_mean.centre)
+        return Conclusion(value, np.sqrt(of_mean.rows), jackknife_values)
+
+    def slope(self, value: float) -> float:
+        return 0.5 / value if value > 0 else 0.0  # at 0 every contribution is 0
 
 
 _OF_REGRESSIONS: dict[str, Any] = {"unit": "number", "needs_scores": True, "needs_targets": True}

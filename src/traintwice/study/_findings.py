@@ -11,7 +11,7 @@ from traintwice._typed import typed
 from traintwice.compare import Difference, interval
 from traintwice.errors import Undefined
 from traintwice.metrics import Measurement, Summary
-from traintwice.metrics._definition import influence_variance
+from traintwice.metrics._summaries import influence_variance
 from traintwice.recipes import Cost, Recipe
 from traintwice.study._results import Results
 from traintwice.tables import Column, Row, Table

@@ -16,11 +16,12 @@ from traintwice.compare._expressions import RowValues
 from traintwice.compare._floor import MARGIN
 from traintwice.compare._inputs import DiffOptions, check_level
 from traintwice.compare._results import Diff
-from traintwice.compare._summed import GroupSums, SummedDiff
+from traintwice.compare._summed import SummedDiff
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
 from traintwice.gates._budgets import Budget, GateResult, Rule, check_budgets, metric_of_slice
 from traintwice.gates._gate import checked
+from traintwice.metrics._moments import GroupSums
 from traintwice.predictions import Predictions
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._opening import Rows

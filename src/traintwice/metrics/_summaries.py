@@ -1,0 +1,193 @@
+"""From sums over rows to summaries: the one place where a value, its example variance and the numbers of its units are made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+
+from traintwice.metrics._moments import Moments
+from traintwice.statistics._effective import cluster_freedom, effective_carriers
+
+Scale = Literal["log", "logit", "plain", "none"]
+"""On which scale intervals are formed. ``log``: measures >= 0. ``logit``: fractions that may be near 1. ``plain``: measures of either
+sign. ``none``: no interval is formed."""
+
+TINY = 1e-12
+"""A share below this is what rounding leaves of none."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric's number and all that intervals and comparisons need.
+
+    Attributes:
+        value: the number.
+        rows: the number of each replica, shape ``M``; for a pair metric the mean over the pairs with that replica.
+        jackknife_values: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
+            two replicas, any metric of one).
+        example_variance: the example part of the variance; nan with a single unit, an infinite value, or a metric without influences.
+        examples: N.
+        units: independent units of the example part: rows, or clusters of rows; None means N.
+        effective: (Σw)²/Σw², the number of rows of equal weight that are worth as much; None means N.
+        clustered: units are clusters.
+        effective_clusters: (Σ b_g)²/Σ b_g², b_g the denominator's sum over a cluster (of a change of a share: the number of rows that
+            change); None means all units.
+        base: the share of the weight that a ratio's denominator has; 1 for a mean.
+        scale: the scale of its interval, see `Scale`.
+        share: with two models or fewer it is a share of units, so that Wilson's interval holds.
+        most: the largest value it may have.
+    """
+
+    value: float
+    rows: np.ndarray
+    jackknife_values: np.ndarray | None
+    example_variance: float
+    examples: int
+    units: int | None = None
+    effective: float | None = None
+    clustered: bool = False
+    effective_clusters: float | None = None
+    base: float = 1.0
+    scale: Scale = "plain"
+    share: bool = False
+    most: float = math.inf
+
+    @property
+    def replicas(self) -> int:
+        """M."""
+        return len(self.rows)
+
+    @property
+    def replica_variance(self) -> float:
+        """Replica part, the delete-one-replica jackknife (M − 1)/M · Σ_m (θ_(−m) − mean)²; nan where no replica can be left out."""
+        if self.jackknife_values is None or not np.isfinite(self.jackknife_values).all():
+            return math.nan
+        m = len(self.jackknife_values)
+        return float((m - 1) / m * np.sum((self.jackknife_values - self.jackknife_values.mean()) ** 2))
+
+    @property
+    def carriers(self) -> float:
+        """The effective number of units that carry the measure: all rows; of clusters, (Σ c_g)²/Σ c_g² with c_g the sum over a cluster.
+
+        The smaller of that of the denominator and that of the measure.
+        """
+        units = self.examples if self.units is None else self.units
+        if not self.clustered:
+            return units
+        below = units if self.effective_clusters is None else min(units, self.effective_clusters)
+        return min(below, effective_carriers(self.value, self.example_variance, units, self.scale, self.most))
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the example part: one less than the units that carry the measure."""
+        return cluster_freedom(self.carriers) if self.clustered else max(self.carriers - 1, 1)
+
+    def of_models(self, value: float, rows: np.ndarray, jackknife_values: np.ndarray | None) -> Self:
+        """The same rows and example part, with the numbers of all replicas."""
+        return replace(self, value=value, rows=rows, jackknife_values=jackknife_values)
+
+
+Quotient = tuple[float, np.ndarray, np.ndarray]
+"""A coefficient, and the numerator and denominator, linear forms of the sums of 1 and of C quantities, shape ``C+1`` each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimator:
+    """A measure as a sum of quotients of linear forms of sums; its example variance is that of its first-order change.
+
+        θ = Σ_i k_i T_i/B_i;   gradient = Σ_i k_i (t_i − T_i/B_i · b_i)/B_i, with T_i and B_i the forms t_i and b_i of the sums
+
+    Attributes:
+        quotients: k_i, t_i and b_i; the first has the denominator that counts its rows.
+        scale, share, most: as in `Summary`.
+        of_part: its examples are the rows that its denominator counts, not all rows.
+    """
+
+    quotients: tuple[Quotient, ...]
+    scale: Scale = "log"
+    share: bool = False
+    most: float = math.inf
+    of_part: bool = False
+
+    def gradient(self, sums: Moments) -> tuple[np.ndarray, np.ndarray]:
+        """The measure by group, nan where a denominator is zero, and its change with the sums, shape ``C+1 G``."""
+        values, gradient = np.zeros(len(sums.rows)), np.zeros((sums.quantities + 1, len(sums.rows)))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            for k, top, bottom in self.quotients:
+                below = sums.linear(bottom)
+                below = np.where(below > 0, below, np.nan)
+                quotient = sums.linear(top) / below
+                values = values + k * quotient
+                gradient += k * (top[:, None] - quotient * bottom[:, None]) / below
+        return values, gradient
+
+    def summaries(self, sums: Moments, models: int) -> list[Summary]:
+        """The measure of so many models in every group of rows, nan where a group has no value."""
+        values, gradient = self.gradient(sums)
+        variances = np.where(np.isfinite(values), sums.variance(np.nan_to_num(gradient)), np.nan)
+        if self.share:
+            none = np.abs(values) < TINY
+            values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
+        denominator = self.quotients[0][2]
+        weight, below = sums.linear(np.eye(1, len(denominator))[0]), sums.linear(denominator)
+        base = np.minimum(below / np.maximum(weight, 1e-300), 1.0)
+        effective, rows = weight**2 / np.maximum(sums.squares, 1e-300), sums.rows
+        if self.of_part:
+            effective, rows, base = effective * base, sums.rows * base, np.ones(len(base))
+        rows = np.round(rows)
+        of_clusters: list[float | None] = [None] * len(rows)
+        if sums.clustered and len(self.quotients) == 1:
+            of_clusters = [*effective_clusters(sums, denominator).tolist()]
+        found = zip(
+            *(a.tolist() for a in (values, variances, rows, sums.units if sums.clustered else rows, effective, base)),
+            of_clusters,
+            strict=True,
+        )
+        return [
+            Summary(
+                value,
+                np.full(models, value),
+                None,
+                variance,
+                int(n),
+                int(units),
+                worth,
+                sums.clustered,
+                clusters,
+                part,
+                self.scale,
+                self.share,
+                self.most,
+            )
+            for value, variance, n, units, worth, part, clusters in found
+        ]
+
+
+MEAN: Quotient = (1.0, np.array([0.0, 1.0]), np.array([1.0, 0.0]))
+"""The mean of the one quantity."""
+
+
+def effective_clusters(sums: Moments, form: np.ndarray) -> np.ndarray:
+    """The effective number of clusters in which a linear form of one sign is, (Σ c_g)²/Σ c_g², by group; nan where it is zero."""
+    total = sums.linear(form)
+    return np.asarray(np.where(total > 0, total, np.nan) ** 2 / sums.squared(form))
+
+
+def sums_of(quantities: np.ndarray, weights: np.ndarray | None, clusters: np.ndarray | None) -> Moments:
+    """The sums of quantities ``C N`` of rows in memory, in clusters of any numbers."""
+    sums = Moments(len(quantities), clustered=clusters is not None)
+    sums.add(quantities, weights, clusters=None if clusters is None else np.unique(clusters, return_inverse=True)[1])
+    return sums
+
+
+def influence_variance(influence: np.ndarray, clusters: np.ndarray | None = None) -> tuple[float, int]:
+    """The example part of a variance, and the number of units: U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N².
+
+    >>> influence_variance(np.array([1.0, -1.0, 1.0, -1.0])), influence_variance(np.array([1.0, 1.0, -1.0, -1.0]), np.array([0, 0, 1, 1]))
+    ((0.3333333333333333, 4), (1.0, 2))
+    """
+    (found,) = Estimator((MEAN,)).summaries(sums_of(influence[None], None, clusters), 1)
+    return found.example_variance, found.units or 0
