@@ -27,12 +27,12 @@ def mean_absolute_difference(xp: Any, values: Array) -> Array:
         return _pairs_in_numpy(values) / (replicas - 1)
     if replicas <= PAIRS_UP_TO:
         return mean_over_others(xp, replicas, lambda a, b: _l1(xp, values, a, b))
-    order = xp.argsort(values, axis=0)
+    order = xp.argsort(values, axis=0, stable=True)
     ordered = xp.take_along_axis(values, order, axis=0)
     below = xp.cumulative_sum(ordered, axis=0)
     rank = xp.reshape(xp.arange(1, replicas + 1, dtype=values.dtype), (replicas, 1, 1))
     distances = (2 * rank - replicas) * ordered + below[-1:, ...] - 2 * below
-    place = xp.argsort(order, axis=0)
+    place = xp.argsort(order, axis=0, stable=True)
     return xp.sum(xp.take_along_axis(distances, place, axis=0), axis=1) / (replicas - 1)
 
 

@@ -9,7 +9,7 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions._derived import Examples
+from traintwice.predictions._derived import Examples, namespace
 from traintwice.types import Array
 
 EXACT = 1 << 53
@@ -80,7 +80,7 @@ def namespace_of(given: Any, name: str, shape: str) -> Any:
     """The functions of the library that an array comes from; or `BadInput` for what is not an array."""
     if not array_api_compat.is_array_api_obj(given):
         raise BadInput(f"{name}: got {type(given).__name__}, expected an array of shape {shape}")
-    return array_api_compat.array_namespace(given)
+    return namespace(given)
 
 
 def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
@@ -174,7 +174,7 @@ def check_class_names(names: Sequence[str] | None, classes: int | None) -> None:
 
 def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
     """``values`` as an array ``N`` of the kind and on the device of the predictions ``known``; or `BadInput`."""
-    if not array_api_compat.is_array_api_obj(values) or array_api_compat.array_namespace(values) is not xp:
+    if not array_api_compat.is_array_api_obj(values) or namespace(values) is not xp:
         values = xp.asarray(values, device=array_api_compat.device(known))
     if values.ndim != 1 or values.shape[0] != known.shape[1]:
         raise BadInput(f"{name}: got shape {tuple(values.shape)}, expected ({known.shape[1]},), one {entry} for each example")

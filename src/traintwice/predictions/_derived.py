@@ -22,12 +22,13 @@ holds the number of the answer and its score. ``top``: the last axis holds the p
 label."""
 
 
-def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device; masked entries are NaN.
+def namespace(array: Array) -> Any:
+    """The functions of the library that an array comes from. NumPy has all of the standard; its copy by array_api_compat loads slowly."""
+    return np if isinstance(array, np.ndarray) else array_api_compat.array_namespace(array)
 
-    Raises:
-        BadInput: entries of whole numbers or text are masked.
-    """
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A NumPy array of the same numbers, from any device; masked entries are NaN, and refused where they are whole numbers or text."""
     if isinstance(array, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(array)
         if not masked.any():
@@ -44,9 +45,8 @@ def to_numpy(array: Array) -> np.ndarray:
     try:
         return to_numpy(np.asarray(_on_cpu(array) if hasattr(array, "detach") else array))
     except ValueError as reason:
-        raise BadInput(
-            f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
-        ) from None
+        told = f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
+        raise BadInput(told) from None
 
 
 def _on_cpu(tensor: Any) -> Any:
@@ -113,7 +113,7 @@ class Derived:
     """Parts of predictions, and arrays that follow from their values, each computed once, when it is first read."""
 
     def _set(self, values: Array, known: Examples, kind: Kind, class_names: Sequence[str] | None) -> Self:
-        self.xp = array_api_compat.array_namespace(values)
+        self.xp = namespace(values)
         self._values, self.known, self._kind = values, known, kind
         self._part_of: tuple[Self, int, int] | None = None
         self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
@@ -263,9 +263,8 @@ class Derived:
     def outcomes(self) -> Array:
         """Score of every answer, in [0, 1], nan where it has none; shape ``M N``. Raises `BadInput` where there are no outcomes."""
         if not self.has_outcomes:
-            raise BadInput(
-                "this measure reads the scores of answers; pass Predictions.from_outcomes(scores) or an evaluation log"
-            )
+            told = "this measure reads the scores of answers"
+            raise BadInput(f"{told}; pass Predictions.from_outcomes(scores) or an evaluation log")
         return self._values[:, :, 1]
 
     @cached_property
@@ -294,8 +293,7 @@ class Derived:
     def confidence(self) -> Array:
         """γ of CH (5): largest minus second largest probability, shape ``M N``, in [0, 1]."""
         if isinstance(self._values, np.ndarray):
-            first, second = top_two(self.probs)
-            return first - second
+            return np.subtract(*top_two(self.probs))
         ordered = self.xp.sort(self.probs, axis=2)
         return ordered[:, :, -1] - ordered[:, :, -2]
 
