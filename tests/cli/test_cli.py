@@ -147,6 +147,15 @@ def test_toml_of_a_preset_runs_as_it_is(traintwice, tmp_path):
     (tmp_path / "mine.toml").write_text(out)
     assert status == 0
     assert Experiment.read(tmp_path / "mine.toml") == PRESETS["digits"]()
+    (tmp_path / "mine.toml").write_text(traintwice("show", "mine.toml", "--toml", "--set", "epochs=3")[1])
+    assert Experiment.read(tmp_path / "mine.toml") == PRESETS["digits"]().override(["epochs=3"])
+    for arguments, message in (
+        (("mine.toml", "--scale", "paper"), "--scale: mine.toml is one experiment"),
+        (("ensemble", "--set", "components=3"), "--scale, --part and --set are of studies; ensemble is one of the methods"),
+    ):
+        status, out, err = traintwice("show", arguments[0], "--toml", *arguments[1:])
+        assert (status, out) == (2, "")
+        assert message in err
 
 
 def test_list_names_everything_that_show_shows(traintwice):

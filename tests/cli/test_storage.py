@@ -18,6 +18,11 @@ def test_inputs_and_labels(tmp_path):
     inputs, labels = _read_inputs(tmp_path / "x.npz", (4,))
     np.testing.assert_array_equal(inputs, X)
     np.testing.assert_array_equal(labels, np.arange(5))
+    for given in (np.arange(5.0), np.arange(5) > 2):
+        np.savez(tmp_path / "x.npz", inputs=X, labels=given)
+        labels = _read_inputs(tmp_path / "x.npz", (4,))[1]
+        assert labels is not None
+        assert (labels.dtype, labels.tolist()) == (np.int64, given.tolist())
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (5, 2, 3, 4)])

@@ -92,7 +92,13 @@ def test_bytes_are_normalised_on_request(tmp_path):
     [
         ({"x": np.zeros(3)}, "has x, expected arrays named inputs and labels"),
         ({"inputs": np.zeros((9, 2)), "labels": np.zeros(8, int)}, r"labels of int64 and shape \(8,\) for 9 inputs"),
-        ({"inputs": np.zeros((9, 2)), "labels": np.zeros(9)}, "labels of float64"),
+        ({"inputs": np.zeros((9, 2)), "labels": np.full(9, 0.5)}, "labels of float64"),
+        ({"inputs": np.zeros((9, 2)), "labels": np.full(9, np.nan)}, "labels of float64"),
+        (
+            {"inputs": np.zeros((9, 2)), "labels": np.full(9, 10**9)},
+            "labels up to 1,000,000,000, expected classes numbered from 0",
+        ),
+        ({"inputs": np.zeros((9, 0)), "labels": np.zeros(9, int)}, r"shape \(9, 0\)"),
         ({"inputs": np.zeros((9, 2)), "labels": np.full(9, -1)}, "from 0 for each"),
         ({"inputs": np.zeros(9), "labels": np.zeros(9, int)}, "expected numbers of 2 to 4 axes"),
         ({"inputs": np.full((9, 2), "a"), "labels": np.zeros(9, int)}, "got inputs of <U1"),
@@ -102,6 +108,12 @@ def test_bytes_are_normalised_on_request(tmp_path):
 def test_other_files(tmp_path, arrays, reason):
     with pytest.raises(BadInput, match=reason):
         Arrays(packed(tmp_path / "a.npz", **arrays), validation=2, test=2).load()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_labels_of_any_type(tmp_path, dtype):
+    file = packed(tmp_path / "a.npz", inputs=np.zeros((9, 2)), labels=(np.arange(9) % 2).astype(dtype))
+    assert sorted(Arrays(file, validation=2, test=4).load().test.labels.tolist()) in ([0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 1, 1])
 
 
 def test_files_that_are_none(tmp_path):

@@ -11,6 +11,7 @@ from traintwice.data import Dataset, Digits, Scaling, Split
 from traintwice.engine import train
 from traintwice.engine._batches import Batch, batches
 from traintwice.engine._reading import Examples, Inputs
+from traintwice.errors import BadInput
 from traintwice.nets import MLP
 from traintwice.recipes import Recipe
 from traintwice.study._export import as_networks_take_them
@@ -131,6 +132,8 @@ def test_new_inputs_of_a_data_set_of_bytes():
     np.testing.assert_array_equal(as_networks_take_them(PICTURES, data), by_definition(PICTURES, SCALING, np.float32))
     ready = RNG.normal(size=(3, 3, 6, 5))
     np.testing.assert_array_equal(as_networks_take_them(ready, data), ready.astype(np.float32))
+    with pytest.raises(BadInput, match="got inputs of int64, and the training data are bytes; write them as uint8"):
+        as_networks_take_them(PICTURES.astype(np.int64), data)
 
 
 def test_the_digest_sees_scaling_and_streams():

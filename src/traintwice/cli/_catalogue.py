@@ -114,7 +114,8 @@ def print_one(
         require("torch", extra="torch", purpose="a study")
         from traintwice.study import Experiment
 
-        _print_study(Experiment.read(Path(name)), "", toml=toml, as_json=as_json)
+        _expect_composite(name, scale, parts)
+        _print_study(Experiment.read(Path(name)).override(list(settings)), "", toml=toml, as_json=as_json)
         return
     groups, problems = catalogue()
     found = {group: members[name] for group, members in groups.items() if name in members}
@@ -129,10 +130,7 @@ def print_one(
             require("torch", extra="torch", purpose="a study")
             made = named.make()
             if not isinstance(made, CompositeStudy):
-                if scale or parts:
-                    raise BadSpec(
-                        f"{'--scale' if scale else '--part'}: {name} is one experiment, which has neither parts nor scales"
-                    )
+                _expect_composite(name, scale, parts)
                 _print_study(made.override(list(settings)), text, toml=toml, as_json=as_json)
             elif not toml:
                 print(json.dumps({"schema": 1, **made.describe()}, ensure_ascii=False) if as_json else made.text())
@@ -141,6 +139,8 @@ def print_one(
                     print(f"# {experiment.name}.toml\n\n{experiment.to_toml()}")
             else:
                 raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
+        elif scale or parts or settings:
+            raise BadSpec(f"--scale, --part and --set are of studies; {name} is one of the {group}")
         elif group == "methods":
             _print_method(name, named(), text, toml=toml, as_json=as_json)
         elif group == "controls" and not as_json:
@@ -149,6 +149,12 @@ def print_one(
             print(json.dumps({"schema": 1, "name": name, "group": group, "text": text}, ensure_ascii=False))
         else:
             print(f"{name} ({group})\n\n{text}")
+
+
+def _expect_composite(name: str, scale: str | None, parts: tuple[str, ...]) -> None:
+    """Raise `BadSpec` where scale or parts are given for one experiment."""
+    if scale or parts:
+        raise BadSpec(f"{'--scale' if scale else '--part'}: {name} is one experiment, which has neither parts nor scales")
 
 
 def _print_study(experiment: Experiment, text: str, *, toml: bool, as_json: bool) -> None:

@@ -223,6 +223,7 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
 def _read_inputs(path: Path, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | None]:
     """Inputs and labels of a file: an array, or where the training data has several inputs a mapping or a list of them."""
     from traintwice.predictions._array_files import open_arrays
+    from traintwice.predictions._derived import as_classes
     from traintwice.predictions._inputs import format_of
 
     if (kind := format_of(path, str(path))[0]) not in ("npy", "npz", "safetensors"):
@@ -245,7 +246,7 @@ def _read_inputs(path: Path, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | 
     inputs: Any = {name: arrays[name] for name in wanted}
     if not isinstance(getattr(shape, "shapes", None), dict):
         inputs = arrays["inputs"] if wanted == ["inputs"] else list(inputs.values())
-    labels, count = None if "labels" in wanted else arrays.get("labels"), len(arrays[wanted[0]])
+    labels, count = None if "labels" in wanted or "labels" not in arrays else as_classes(arrays["labels"]), len(arrays[wanted[0]])
     if labels is not None and labels.shape != (count,):
         raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {count:,} inputs")
     return inputs, labels

@@ -16,8 +16,11 @@ from traintwice.data._data_files import digest_of_files, reading, user_file
 from traintwice.data._dataset import Dataset, Scaling, Split
 from traintwice.data._splits import deal, deal_one, measured, official_splits
 from traintwice.errors import BadInput, BadSpec
+from traintwice.predictions._derived import as_classes
 
 ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are pickles, which are not loaded"
+
+MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Arrays:
 
     Args:
         inputs: the file of inputs: ``.npy``, or ``.npz`` with arrays "inputs", "labels" and optionally "test_inputs", "test_labels".
-        labels: the ``.npy`` file of labels, whole numbers from 0, where ``inputs`` is a ``.npy`` file.
+        labels: the ``.npy`` file of labels, whole numbers from 0 of any type, where ``inputs`` is a ``.npy`` file.
         test_inputs, test_labels: ``.npy`` files of test examples; None takes test examples from the other files.
         train, validation, test: number of examples in each split; None takes all remaining examples (for ``test`` only where there
             are test files).
@@ -156,13 +159,16 @@ class _Whole:
 
     def __init__(self, inputs: np.ndarray, labels: np.ndarray, file: str) -> None:
         self.inputs, self.file = inputs, file
-        if not 2 <= inputs.ndim <= 4 or inputs.dtype.kind not in "fiub":
+        if not 2 <= inputs.ndim <= 4 or inputs.dtype.kind not in "fiub" or 0 in inputs.shape[1:]:
             raise BadInput(f"{file}: got inputs of {inputs.dtype} and shape {inputs.shape}, expected numbers of 2 to 4 axes")
+        labels = as_classes(labels)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) != len(inputs) or labels.min(initial=0) < 0:
             raise BadInput(
                 f"{file}: got labels of {labels.dtype} and shape {labels.shape} for {len(inputs):,} inputs, expected one whole number "
                 "from 0 for each"
             )
+        if labels.max(initial=0) >= MOST_CLASSES:
+            raise BadInput(f"{file}: got labels up to {labels.max():,}, expected classes numbered from 0 without large gaps")
         self.labels = labels.astype(np.int64)
         self.layout: PictureLayout = "no channels" if inputs.ndim == 3 else "as they are"
         if inputs.ndim == 4 and inputs.shape[1] not in (1, 3) and inputs.shape[3] in (1, 3):

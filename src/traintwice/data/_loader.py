@@ -14,6 +14,7 @@ from traintwice._typed import typed
 from traintwice._user_code import UserFunction
 from traintwice.data._dataset import Dataset, Part, Split
 from traintwice.errors import BadInput, BadSpec
+from traintwice.predictions._derived import as_classes
 
 Batches = Iterable[tuple[Any, Any]]
 """Inputs ``B *shape`` and labels ``B`` of each mini-batch, as tensors or arrays."""
@@ -109,9 +110,7 @@ class Loader(UserFunction):
             raise BadInput(f"{self.maker}: returned {type(batch).__name__}, expected pairs (inputs, labels)")
         several = packed(batch[0], self.maker)
         inputs, parts = (_plain(np.asarray(batch[0]), self.maker).astype(np.float32), ()) if several is None else several
-        labels = np.asarray(batch[1])
-        if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all())):
-            labels = labels.astype(np.int64)
+        labels = as_classes(np.asarray(batch[1]))
         if (
             labels.ndim != 1
             or inputs.shape[:1] != labels.shape

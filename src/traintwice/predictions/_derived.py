@@ -56,6 +56,16 @@ def _on_cpu(tensor: Any) -> Any:
     return tensor.float() if small else tensor
 
 
+def as_classes(labels: np.ndarray) -> np.ndarray:
+    """Truth values and whole floating point numbers as int64; other labels are unchanged.
+
+    >>> as_classes(np.array([True, False])), as_classes(np.array([1.0, 2.0])), as_classes(np.array([0.5]))
+    (array([1, 0]), array([1, 2]), array([0.5]))
+    """
+    whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
+    return labels.astype(np.int64) if whole else labels
+
+
 def is_series(given: Any) -> bool:
     """True for one column of pandas, Polars or Arrow, False for a table or an array."""
     table = any(hasattr(given, name) for name in ("columns", "column_names", "collect"))

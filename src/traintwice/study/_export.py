@@ -45,6 +45,8 @@ def as_networks_take_them(inputs: Any, data: Dataset, where: str = "inputs") -> 
         if inputs.shape[1:] != shape:
             raise BadInput(f"{where}: got inputs of shape {inputs.shape[1:]}, expected {shape}, the shape of the training data")
         scaling = data.train.scaling if inputs.dtype == np.uint8 else None
+        if data.train.scaling is not None and inputs.dtype.kind in "iub" and scaling is None:
+            raise BadInput(f"{where}: got inputs of {inputs.dtype}, and the training data are bytes; write them as uint8")
         unlabelled = Split(
             np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling
         )
