@@ -20,7 +20,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics import Measurement
 from traintwice.metrics._definition import leave_one_out, to_numpy
 from traintwice.metrics._means import MeanOf
-from traintwice.metrics._summaries import influence_variance
+from traintwice.metrics._summaries import sums_of
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
 
@@ -126,7 +126,7 @@ def mean_of(definition: MeanOf, contributions: np.ndarray, predictions: Predicti
     """The mean of contributions ``M N`` over replicas and examples."""
     rows, means = contributions.mean(axis=1), contributions.mean(axis=0)
     value = float(rows.mean())
-    return Measurement.of(definition, value, rows, leave_one_out("replica", value, rows), means - value, predictions)
+    return definition.of_influence(value, rows, leave_one_out("replica", value, rows), means - value, predictions)
 
 
 def _churn(p: Predictions, numbers: tuple[int, ...], answers: np.ndarray, chosen: Sequence[int]) -> Measurement:
@@ -154,15 +154,15 @@ def _noise(p: Predictions, answers: np.ndarray, level: float, margin: float) -> 
     parts += [(votes != own).sum(axis=0) / (m - 1) for own in votes]
     by_row = np.stack(parts, axis=1)
     n, clusters = len(by_row), None if p.clusters is None else to_numpy(p.clusters)
+    sums = sums_of(by_row.T, None, clusters)
 
     def variance_of(gradient: np.ndarray) -> float:
-        line = by_row @ gradient
-        return influence_variance(line - line.mean(), clusters)[0] * n**2
+        return float(sums.variance(np.array([-(by_row @ gradient).mean(), *gradient]))[0])
 
     copies = sum(bool((votes[:i] == own).all(axis=1).any()) for i, own in enumerate(votes))
     said = f"{copies} of {m} replicas repeat another" if copies else None
     return noise_floor(
         Pairs(m, 0), by_row.sum(axis=0), n, variance_of, name="churn", title="churn against the served model", unit="fraction",
-        level=level, margin=margin, units=influence_variance(by_row[:, 0], clusters)[1], clustered=clusters is not None,
+        level=level, margin=margin, units=int(sums.units[0]), clustered=clusters is not None,
         identical=said, words=REPLICAS,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from traintwice.compare._answers import floor_answer, quality_answer, slices_answer
 from traintwice.compare._changed_rows import name_of, plain_id
 from traintwice.compare._estimates import interval, p_of_no_change
-from traintwice.compare._expressions import ACCURACY, ONE, Form, Ratio
+from traintwice.compare._expressions import ACCURACY, ONE, Ratio
 from traintwice.compare._floor import judged
 from traintwice.compare._inputs import DiffOptions
 from traintwice.compare._parts import ChangedRow, NoiseFloor, Slice, SliceTest
@@ -140,9 +140,9 @@ def _quality(t: Tally, level: float, title: str, g: int = 0) -> Quality:
 def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options: DiffOptions, g: int = 0) -> NoiseFloor:
     """The measure between models over that within each of them, on the log scale."""
     n, between, own = (float(t.total(name)[g]) for name in (items, cross, within))
-    units = int(t.moments.units[g])
-    gradient: Form = {cross: 1 / between, within: -1 / own} if between > 0 and own > 0 else {}
-    variance = float(t.moments.variance(t.vector(gradient))[g]) if gradient else math.nan
+    s = t.summaries(Ratio("", "", {cross: 1.0}, {within: 1.0}, share=False))[g]
+    units = s.units or 1
+    variance = s.example_variance / s.value**2 if s.value > 0 else math.nan  # of the logarithm
     half = half_width((Part(variance, max(units - 1, 1)),), options.level) if not math.isnan(variance) else math.nan
     value = between / own if own > 0 else math.nan if between == 0 else math.inf
     low, high = (value * math.exp(-half), value * math.exp(half)) if math.isfinite(half) else (math.nan, math.nan)

@@ -37,7 +37,7 @@ ROUNDING = 1e-12
 
 
 @typed
-def replica_variance(measurement: Measurement | Summary) -> float:
+def replica_variance(measurement: Summary) -> float:
     """Replica part V_J of the variance: what another draw of M replicas would change, on these examples.
 
         V_J = (M − 1)/M · Σ_m (θ_(−m) − mean θ_(−·))²
@@ -54,11 +54,11 @@ def replica_variance(measurement: Measurement | Summary) -> float:
         >>> replica_variance(accuracy.measure(np.array([[0, 1], [0, 0], [1, 1]]), np.array([0, 1])))
         0.02777777777777778
     """
-    return _summary(measurement).replica_variance
+    return measurement.replica_variance
 
 
 @typed
-def example_variance(measurement: Measurement | Summary) -> float:
+def example_variance(measurement: Summary) -> float:
     """Example part V_E of the variance: what another draw of examples (or clusters) would change, with these replicas.
 
         V_E = U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N², z_n the influence of example n (for a plain mean z_n = u_n − mean u), over U
@@ -76,11 +76,11 @@ def example_variance(measurement: Measurement | Summary) -> float:
         >>> example_variance(accuracy.measure(np.array([[0, 1, 1, 1]]), np.array([0, 1, 0, 1])))
         0.0625
     """
-    return _summary(measurement).example_variance
+    return measurement.example_variance
 
 
 @typed
-def interval(measurement: Measurement | Summary, *, level: float = 0.95, target: Target = "both") -> Estimate:
+def interval(measurement: Summary, *, level: float = 0.95, target: Target = "both") -> Estimate:
     """The number with its interval.
 
         half-width h = sqrt(t²_{M−1} V_J + t²_{df} V_E), formed on the scale of the metric (log for measures >= 0, logit for
@@ -109,7 +109,7 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
         (0.25, 0.019, 1.0, 'both')
     """
     check_level(level)
-    s = _summary(measurement)
+    s = measurement
     of_replicas, of_examples = s.replica_variance, s.example_variance
     units = s.examples if s.units is None else s.units
     if math.isnan(of_replicas):
@@ -301,7 +301,7 @@ def paired(first: Measurement, second: Measurement) -> Gap:
             f"{second.examples}; expected the same numbers of both"
         )
     variance, units = influence_variance(first.influence - second.influence)
-    return gap(second.summary, first.summary, variance, units, is_paired=True)
+    return gap(second, first, variance, units, is_paired=True)
 
 
 def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_paired: bool) -> Gap:
@@ -344,7 +344,3 @@ def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, l
         g.difference(level, adjusted, len(gaps) - by_size.index(i))
         for i, (g, adjusted) in enumerate(zip(gaps, holm(p_values), strict=True))
     ]
-
-
-def _summary(measurement: Measurement | Summary) -> Summary:
-    return measurement.summary if isinstance(measurement, Measurement) else measurement

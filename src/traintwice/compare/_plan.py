@@ -12,7 +12,7 @@ import numpy as np
 
 from traintwice._formatting import points
 from traintwice._typed import typed
-from traintwice.compare._expressions import ONE, RowValues, distance
+from traintwice.compare._expressions import ONE, Ratio, RowValues, distance
 from traintwice.compare._shown import Shown
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
@@ -304,13 +304,12 @@ def row_components(tally: Tally, m: int, n: int) -> tuple[float, float, float]:
 
     They follow from the covariances over rows of a pair with itself, with a pair that shares a replica, and with one that shares none.
     """
-    means = _churns(tally)
-    scale = n / float(tally.total(ONE)[0]) ** 2
 
     def spread(form: np.ndarray) -> float:
-        return scale * float(tally.moments.variance(np.concatenate([[-form @ means], form]))[0])
+        ratio = Ratio("", "", dict(zip(tally.quantities, form.tolist(), strict=True)), {ONE: 1.0}, share=False)
+        return n * tally.summaries(ratio)[0].example_variance
 
-    count = len(means)
+    count = len(tally.quantities)
     itself = float(np.mean([spread(form) for form in np.eye(count)]))
     own = float(np.mean([spread(form) for form in _holds(m)]))
     one = (own / (m - 1) - itself) / (m - 2)

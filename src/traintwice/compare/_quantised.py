@@ -18,7 +18,7 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.logs._tokens import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
-from traintwice.metrics._moments import Moments
+from traintwice.metrics._summaries import MEAN, Estimator, sums_of
 from traintwice.statistics._effective import effective_units
 from traintwice.statistics._inference import wilson
 from traintwice.types import Estimate
@@ -150,12 +150,11 @@ def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[T
     )
 
 
-def _moments(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float, int]:
-    """Mean, variance of the mean over clusters (nan with one cluster), number of clusters."""
-    kept = Moments(1, clustered=True)
-    kept.add(values[None], clusters=clusters)
-    mean = float(values.mean())
-    return mean, float(kept.variance(np.array([-mean, 1.0]) / len(values))[0]), int(kept.units[0])
+def _summary(values: np.ndarray, clusters: np.ndarray, *, share: bool = False) -> Summary:
+    """A mean over tokens in clusters, or a share of them; its variance is nan with one cluster."""
+    estimator = Estimator((MEAN,), "log", share, 1.0 if share else math.inf)
+    (found,) = estimator.summaries(sums_of(values[None].astype(np.float64), None, clusters), 2)
+    return replace(found, effective_clusters=None)
 
 
 def _mean(values: np.ndarray, clusters: np.ndarray, level: float, *, share: bool = False) -> Estimate:
@@ -163,12 +162,7 @@ def _mean(values: np.ndarray, clusters: np.ndarray, level: float, *, share: bool
     if not np.isfinite(values).all():
         units = len(np.unique(clusters))
         return Estimate(math.inf, math.nan, math.nan, math.nan, 2, len(values), level, "examples", units)
-    mean, variance, units = _moments(values.astype(np.float64), clusters)
-    most = 1.0 if share else math.inf
-    summary = Summary(
-        mean, np.full(2, mean), None, variance, len(values), units=units, clustered=True, scale="log", share=share, most=most
-    )
-    return interval(summary, level=level)
+    return interval(_summary(values, clusters, share=share), level=level)
 
 
 def _quantile(q: float, clusters: np.ndarray, level: float, values: np.ndarray) -> Estimate:
@@ -179,7 +173,8 @@ def _quantile(q: float, clusters: np.ndarray, level: float, values: np.ndarray) 
 
     n, units, beyond = float(len(values)), 1, (1 - level) / 2
     for end in (at(q), at(1 - math.sqrt((1 - q) / 2))):
-        share, variance, units = _moments((values <= end).astype(np.float64), clusters)
+        s = _summary(values <= end, clusters)
+        share, variance, units = s.value, s.example_variance, s.units or 1
         # The number of independent tokens whose share has this variance; clusters where the variance is 0.
         n = min(n, effective_units(share, variance, len(values), level, max(units - 1, 1)) if variance > 0 else units)
     low, high = map(at, wilson(q, n, level))

@@ -92,6 +92,7 @@ class SliceSums:
         ones, labelled = t.total(ONE), t.total("labelled")
         summaries = {r: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2], RECALL[2]) if t.has(r)}
         values = {r: t.value(r).tolist() for r in (*ACCURACY[:2], *RECALL[:2]) if t.has(r)}
+        excesses = [] if self._floor is None else _excesses(*self._floor)
         further = {key: a.by_group() for key, a in self._which.items()}
         exact = not (t.clustered or t.weighted)
         variance = None if exact else np.array([s.example_variance for s in summaries[CHURN]])
@@ -102,7 +103,7 @@ class SliceSums:
             if self._floor is None:
                 against, p = _against_the_rest(t, variance, g)
             else:
-                against, excess, p = _against_floor(*self._floor, g, level)
+                against, excess, p = _against_floor(*self._floor, g, level, excesses[g])
             tests = [SliceTest("churn", against, churn.value, churn, p, 1.0)]
             accuracy = lost = None
             if labelled[g] > 0:
@@ -159,24 +160,29 @@ def worse_first(s: Slice) -> tuple[bool, float, str]:
     return (not effects, -max(effects, default=s.churn.value), s.value or "")
 
 
-def _against_floor(pairs: Pairs, t: Tally, g: int, level: float) -> tuple[float, Estimate, float]:
-    """The floor of a group, the excess of its churn, and the p-value of that being what retraining causes."""
-    counts, of_floor = np.array([t.total(q)[g] for q in t.quantities]), pairs.floor(pairs.olds, pairs.news)
-    rows, units = float(t.total(ONE)[g]), int(t.moments.units[g])
-    form = (pairs.cross(pairs.olds, pairs.news) - of_floor) / rows
-    value = float(form @ counts)
+def _excesses(pairs: Pairs, t: Tally) -> list[Summary]:
+    """The churn less the floor of every group."""
+    form = pairs.cross(pairs.olds, pairs.news) - pairs.floor(pairs.olds, pairs.news)
+    top = dict(zip(t.quantities, form.tolist(), strict=True))
+    return t.summaries(Ratio("", "", top, {ONE: 1.0}, scale="plain", share=False, most=math.inf))
+
+
+def _against_floor(pairs: Pairs, t: Tally, g: int, level: float, s: Summary) -> tuple[float, Estimate, float]:
+    """The floor of a group, the excess of its churn (also as a summary), and the p-value of that being what retraining causes."""
+    counts, rows, units = np.array([t.total(q)[g] for q in t.quantities]), float(t.total(ONE)[g]), s.units or 1
+    value, variance = s.value, s.example_variance
     if abs(value) < 1e-12:  # equal counts, but for rounding
         value = 0.0
-    variance = float(t.moments.variance(np.concatenate([[-value / rows], form]))[g])
     if pairs.retrains > 1:
         variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
-    excess = interval(Summary(value, np.full(2, value), None, variance, int(rows), units=units), level=level)
+    both = np.full(2, value)
+    excess = interval(replace(s, value=value, rows=both, example_variance=variance, clustered=False), level=level)
     # Weighted rows count as the effective number of rows of equal weight.
     effective = counts * rows / float(t.moments.squares[g])
     p = 0.0 if pairs.new_retrains else slice_against_floor(float(effective[0]), effective[1:].tolist())
     if t.clustered or t.weighted or pairs.new_retrains:
         p = max(p, p_of_zero(value, variance, min(max(pairs.retrains - 1, 1), max(units - 1, 1))))
-    return float(of_floor @ counts) / rows, excess, p
+    return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, excess, p
 
 
 def _against_the_rest(t: Tally, variance: np.ndarray | None, g: int) -> tuple[float | None, float]:

@@ -237,13 +237,12 @@ class PairedAccumulator:
 
     def _change(self, *values: float) -> Estimator:
         """Second minus first, where they have these values, of the sums of (1, u of the first, u of the second)."""
-        d = self.first.definition
-        top, bottom = d.quotient
+        d, (old, new) = self.first.definition, values or (0.0, 0.0)
+        ((k, top, bottom),), ((less, *_),) = d.of(new).quotients, d.of(old).quotients
         none = np.zeros(len(top) - 1)
-        k_1, k_2 = map(d.slope, values or (0.0, 0.0))
         first = [np.concatenate([form, none]) for form in (top, bottom)]
         second = [np.concatenate([form[:1], none, form[1:]]) for form in (top, bottom)]
-        return Estimator(((k_2, second[0], second[1]), (-k_1, first[0], first[1])), "plain", most=d.most)
+        return Estimator(((k, second[0], second[1]), (-less, first[0], first[1])), "plain", most=d.most)
 
 
 def check_groups(definition: Definition) -> None:

@@ -14,6 +14,7 @@ from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import leave_one_out, to_numpy
 from traintwice.metrics._functions import WholeResult, as_function, non_streaming_metric
 from traintwice.metrics._means import Conclusion, OnePass, Sums, each_weight
+from traintwice.metrics._summaries import Estimator
 from traintwice.predictions import Predictions
 from traintwice.statistics._special import erf
 from traintwice.types import Array
@@ -53,9 +54,8 @@ class CalibrationError(OnePass):
         value = float(rows.mean())
         return Conclusion(value, rows, leave_one_out("replica", value, rows))
 
-    @property
-    def quotient(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.zeros(1), np.ones(1)  # no quantities of single examples
+    def of(self, value: float = 0.0) -> Estimator:
+        return self.estimator((1.0, np.zeros(1), np.ones(1)))  # no quantities of single examples
 
     def chance(self, sums: Sums, weight: float) -> tuple[float, float]:
         r"""The error that perfect calibration would show on average, and the error less what chance adds to it.

@@ -28,66 +28,26 @@ Unit = Literal["fraction", "number"]
 """``fraction``: in [0, 1] and shown as a percentage by reports. ``number``: shown as it is."""
 
 
-@dataclass(frozen=True)
-class Measurement:
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Summary):
     """A metric of predictions in memory: its summary, and the influence of each example.
 
     Attributes:
-        summary: the number and what its interval needs.
         influence: first-order change of the number with each example, shape ``N``, mean zero; its variance / N is
             the example part of the interval. All nan where the metric has none, and says so.
     """
 
-    summary: Summary
     influence: np.ndarray
 
     @classmethod
-    def of(
-        cls,
-        definition: Definition,
-        value: float,
-        rows: np.ndarray,
-        jackknife_values: np.ndarray | None,
-        influence: np.ndarray,
-        predictions: Predictions,
-    ) -> Measurement:
-        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some."""
-        clusters = None if predictions.clusters is None else to_numpy(predictions.clusters)
-        weights, each = None if predictions.weights is None else to_numpy(predictions.weights), influence
-        if weights is not None:  # the influence of an example holds its weight
-            each = np.divide(influence, weights, out=np.zeros(len(weights)), where=weights > 0) * weights.mean()
-        (found,) = definition.estimator((MEAN,)).summaries(sums_of(each[None], weights, clusters), len(rows))
-        return cls(found.of_models(value, rows, jackknife_values), influence)
+    def of(cls, summary: Summary, influence: np.ndarray) -> Measurement:
+        """A summary with the influence of each example."""
+        return cls(**vars(summary), influence=influence)
 
     @property
-    def value(self) -> float:
-        """The number."""
-        return self.summary.value
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The number of each replica, shape ``M``."""
-        return self.summary.rows
-
-    @property
-    def jackknife_values(self) -> np.ndarray | None:
-        """The number with one replica left out, shape ``M``."""
-        return self.summary.jackknife_values
-
-    @property
-    def example_variance(self) -> float:
-        """The example part of the variance."""
-        return self.summary.example_variance
-
-    @property
-    def replicas(self) -> int:
-        """M."""
-        return self.summary.replicas
-
-    @property
-    def examples(self) -> int:
-        """N."""
-        return len(self.influence)
+    def summary(self) -> Summary:
+        """The number and what its interval needs: the measurement itself."""
+        return self
 
 
 def leave_one_out(kind: Kind, value: float, rows: np.ndarray) -> np.ndarray | None:
@@ -184,9 +144,25 @@ class Definition(ABC):
             raise BadInput(f"{self.name} takes no options, got {', '.join(options)}")
         return self
 
-    def estimator(self, quotients: tuple[Quotient, ...]) -> Estimator:
+    def estimator(self, *quotients: Quotient) -> Estimator:
         """The metric as quotients of sums."""
         return Estimator(quotients, self.scale, self.is_share, self.most)
+
+    def of_influence(
+        self,
+        value: float,
+        rows: np.ndarray,
+        jackknife_values: np.ndarray | None,
+        influence: np.ndarray,
+        predictions: Predictions,
+    ) -> Measurement:
+        """The measurement of a number, its example part summed over the clusters of the predictions where they have some."""
+        clusters = None if predictions.clusters is None else to_numpy(predictions.clusters)
+        weights, each = None if predictions.weights is None else to_numpy(predictions.weights), influence
+        if weights is not None:  # the influence of an example holds its weight
+            each = np.divide(influence, weights, out=np.zeros(len(weights)), where=weights > 0) * weights.mean()
+        (found,) = self.estimator(MEAN).summaries(sums_of(each[None], weights, clusters), len(rows))
+        return Measurement.of(found.of_models(value, rows, jackknife_values), influence)
 
     def predictions_of(
         self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None

@@ -66,7 +66,7 @@ class NonStreaming(Definition):
         value, rows, influence = self._whole(predictions)
         if influence is None:
             influence = np.full(predictions.examples, np.nan)
-        return Measurement.of(self, value, rows, self._jackknife_values(predictions, value, rows), influence, predictions)
+        return self.of_influence(value, rows, self._jackknife_values(predictions, value, rows), influence, predictions)
 
     def _whole(self, predictions: Predictions) -> WholeResult:
         self.check(predictions)

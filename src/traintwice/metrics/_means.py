@@ -35,14 +35,9 @@ class OnePass(Definition):
 
     one_pass = True
 
-    @property
-    def quotient(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numerator and denominator of the metric, as linear forms of the sums of (1, u_n)."""
-        return MEAN[1:]
-
-    def slope(self, value: float) -> float:
-        """The change of the metric, where it has this value, with its quotient."""
-        return 1.0
+    def of(self, value: float = 0.0) -> Estimator:
+        """The metric, where it has this value, to first order as a quotient of sums of (1, u_n)."""
+        return self.estimator(MEAN)
 
     @abstractmethod
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[Sums, np.ndarray]:
@@ -64,11 +59,11 @@ class OnePass(Definition):
         sums = sums_of(u, weights, None if clusters is None else to_numpy(clusters))
         summary = self.summary(reduce(added, parts), predictions.replicas, total_weight(predictions, weights), sums)
         if not len(u):
-            return Measurement(summary, np.full(predictions.examples, np.nan))
+            return Measurement.of(summary, np.full(predictions.examples, np.nan))
         _, gradient = self.of(summary.value).gradient(sums)
         with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
             influence = (gradient[1:, 0] @ u + gradient[0, 0]) * predictions.examples
-        return Measurement(summary, influence if weights is None else influence * weights)
+        return Measurement.of(summary, influence if weights is None else influence * weights)
 
     def summary(self, parts: Sums, replicas: int, weight: float, sums: Moments) -> Summary:
         """The number of all examples and what its interval needs, from the sums of `add` and those of the quantities."""
@@ -77,10 +72,6 @@ class OnePass(Definition):
         if self.scale == "none" or not np.isfinite(done.value):
             found = replace(found, example_variance=np.nan)
         return found.of_models(*done)
-
-    def of(self, value: float = 0.0) -> Estimator:
-        """The metric, where it has this value, to first order."""
-        return self.estimator(((self.slope(value), *self.quotient),))
 
 
 @dataclass(frozen=True)
@@ -188,9 +179,8 @@ class RatioOf(OnePass):
             jackknife_values = None if left_out[0] is None or left_out[1] is None else left_out[0] / left_out[1]
         return Conclusion(value, rows, jackknife_values)
 
-    @property
-    def quotient(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+    def of(self, value: float = 0.0) -> Estimator:
+        return self.estimator((1.0, np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])))
 
     @property
     def is_share(self) -> bool:

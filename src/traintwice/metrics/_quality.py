@@ -12,6 +12,7 @@ from traintwice.metrics._differences import one_score
 from traintwice.metrics._divergences import clipped, x_log_x
 from traintwice.metrics._functions import as_function, mean_metric
 from traintwice.metrics._means import Conclusion, MeanOf, OnePass, Sums
+from traintwice.metrics._summaries import MEAN, Estimator
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -235,8 +236,8 @@ class RootOfMean(OnePass):
         jackknife_values = None if of_mean.jackknife_values is None else np.sqrt(of_mean.jackknife_values)
         return Conclusion(value, np.sqrt(of_mean.rows), jackknife_values)
 
-    def slope(self, value: float) -> float:
-        return 0.5 / value if value > 0 else 0.0  # at 0 every contribution is 0
+    def of(self, value: float = 0.0) -> Estimator:
+        return self.estimator((0.5 / value if value > 0 else 0.0, *MEAN[1:]))  # at 0 every contribution is 0
 
 
 _OF_REGRESSIONS: dict[str, Any] = {"unit": "number", "needs_scores": True, "needs_targets": True}

@@ -241,4 +241,4 @@ def ratio(above: Measurement, below: Measurement) -> Measurement:
     influence = (above.influence - value * below.influence) / below.value
     variance, units = influence_variance(influence)
     summary = Summary(value, above.rows / below.value, jackknife_values, variance, above.examples, units=units, scale="log")
-    return Measurement(summary, influence)
+    return Measurement.of(summary, influence)
