@@ -211,8 +211,17 @@ def test_options_are_filled_in():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("given", [P, OLD])
-def test_the_column_of_correctness_is_for_files(given):
-    message = f"^{type(given).__name__}: --correct reads one file of this machine for each model"
-    with pytest.raises(BadInput, match=message), open_rows([given, given], correct="ok"):
+@pytest.mark.parametrize(("given", "label"), [(P, None), (OLD, None), (OLD, IDS % 2)])
+def test_the_column_of_correctness_is_for_files(given, label):
+    message = "^a table or array: --correct reads one file of this machine for each model"
+    with pytest.raises(BadInput, match=message), open_rows([given, given], correct="ok", label=label):
+        pass
+
+
+def test_labels_of_a_log_are_not_an_array(tmp_path):
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for path in paths:
+        path.write_text('{"doc_id": 0, "resps": [["4"]], "filtered_resps": ["4"], "acc": 1.0}\n')
+    message = "label: got ndarray; with files it is the name of a column"
+    with pytest.raises(BadInput, match=message), open_rows(paths, label=np.array([1])):
         pass

@@ -163,8 +163,8 @@ class Passes:
             self.session.rows(f"{made} {queries[0]} WITH NO DATA", doing=doing)
             self.session.parallel([f"INSERT INTO {CELLS} {query}" for query in queries], doing=doing)
         self.keys = keys
-        totals = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in own)
-        found = self.session.records(f"SELECT {totals} FROM {CELLS}", doing=doing)[0]
+        totals = ", ".join(f"coalesce(sum({name}), 0)" for name in own)
+        found = dict(zip(own, *self.session.rows(f"SELECT {totals} FROM {CELLS}", doing=doing), strict=True))
         if not all(found[name] for name in weights):
             self._check_cells()
         return found

@@ -154,18 +154,19 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     if all(arrays) or of_rows or wanted["by_position"]:
         check_index([*models, *of_rows.values()])
         models = [to_numpy(model) if is_series(model) else model for model in models]
-    if models and all(isinstance(model, BankReplica) for model in models):
+    options: Any = reading
+    are_banked = bool(models) and all(isinstance(model, BankReplica) for model in models)
+    if of_rows and not are_banked and not all(arrays):
+        models, options = with_arrays(models, wanted, of_rows)
+    if are_banked:
         yield Rows(*read_banked(models, wanted))
     elif are_logs(models, wanted):
         yield Rows(*read_outcomes(models, wanted))
     elif all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
         yield Rows(*stacked(models, wanted, names))
     else:
-        options: Any = reading
         if all(arrays):
             models, options = as_tables(models, wanted)
-        elif of_rows:
-            models, options = with_arrays(models, wanted, of_rows)
         with open_predictions(list(models), **options) as files:
             yield Rows(files)
 

@@ -27,7 +27,7 @@ NO_ANSWER = "(no answer)"
 
 def are_logs(models: Sequence[Any], wanted: Reading) -> bool:
     """Whether models are evaluation logs, or files whose column of correctness is named."""
-    names = [str(model) if isinstance(model, str | Path | Address | Shards) else type(model).__name__ for model in models]
+    names = [str(model) if isinstance(model, str | Path | Address | Shards) else "a table or array" for model in models]
     are_files = [isinstance(model, str | Path) for model in models]
     if wanted["correct"] is not None:
         if not all(are_files):
