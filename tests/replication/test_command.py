@@ -35,6 +35,21 @@ elif given.kind == "npz":
     np.savez(given.out, id=np.arange(40), p=p, y=y)
 elif given.kind == "none":
     pass
+elif given.kind == "column":
+    open(given.out, "w").write("\\n".join(["p", *map(str, p)]))
+elif given.kind == "json":
+    import json
+    open(given.out, "w").write(json.dumps([{"id": i, "p": float(a)} for i, a in enumerate(p)]))
+elif given.kind == "gz":
+    import gzip
+    gzip.open(given.out + ".csv.gz", "wt").write("\\n".join(["id,p", *(f"{i},{a}" for i, a in enumerate(p))]))
+elif given.kind == "safetensors":
+    from safetensors.numpy import save_file
+    save_file({"p": p}, given.out)
+elif given.kind == "twice":
+    os.mkdir(given.out)
+    np.save(given.out + "/test.npy", p)
+    np.savez(given.out + "/test.npz", p=p)
 elif given.kind == "dear":
     open(os.path.join(os.environ["TRAINTWICE_FOLDER"], "costs.json"), "w").write(given.costs)
     np.save(given.out, np.stack([1 - p, p], axis=1))
@@ -71,7 +86,7 @@ def test_from_command_to_comparison(traintwice, tmp_path):
     assert json.loads(out)["recipes"]["base"]["replicas"] == 2
 
 
-@pytest.mark.parametrize("kind", ["csv", "npy", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "npy", "npz", "column", "gz", "safetensors"])
 def test_formats_without_an_ending(traintwice, tmp_path, kind):
     status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "-q", *HERE, "--", *COMMAND, "--kind", kind)
     assert status == 0, err
@@ -89,10 +104,28 @@ def test_failures_are_named_and_the_others_are_kept(traintwice):
     assert "2 of 2" in out
 
 
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("json", "holds one JSON array; expected JSON lines"), ("twice", "two files of the split 'test': test.npy and test.npz")],
+)
+def test_files_that_are_not_read(traintwice, kind, message):
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", *HERE, "--", *COMMAND, "--kind", kind)
+    assert status == 2
+    assert message in err
+
+
 def test_a_command_that_writes_nothing(traintwice):
     status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", *HERE, "--", *COMMAND, "--kind", "none")
     assert status == 2
     assert "the command wrote 0 files of predictions, expected one" in err
+
+
+def test_words_that_a_shell_does_not_split(traintwice):
+    for recipe in ("odd=--x 'a", 'odd=x="a'):
+        status, out, err = traintwice("replicate", "--recipe", recipe, "--store", "runs", *HERE, "--", *COMMAND)
+        assert (status, out) == (2, "")
+        assert "which cannot be split into words (No closing quotation)" in err
+    assert not Path("runs").exists()
 
 
 def test_a_command_that_cannot_be_started(traintwice):

@@ -36,6 +36,7 @@ MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\x93NUMPY": "npy", b"PK\x03\x
 """First bytes of a file to its format."""
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """First bytes of a file to its compression."""
+JSON_ARRAY = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*[{\[]")
 File: TypeAlias = Path | RemoteFile
 Place: TypeAlias = File | LakeTable | DatabaseTable | BankReplica
 PARTITION, NO_VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL), "__HIVE_DEFAULT_PARTITION__"
@@ -307,6 +308,8 @@ def format_of(path: Path, shown: str) -> tuple[str, str | None]:
         kind = "safetensors"
     if kind is None and start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         kind = "jsonl"
+    if kind is None and JSON_ARRAY.match(start):
+        raise BadInput(f"{shown}: holds one JSON array; expected JSON lines, an object on each line")
     line = start.split(b"\n")[0]
     if kind is None and b"\0" not in start and any(mark in line for mark in (b",", b";", b"\t", b"|")):
         kind = "csv"

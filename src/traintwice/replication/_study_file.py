@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from traintwice._study_files import read_toml, toml_of
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.predictions._reading import OPTIONS
+from traintwice.replication._trainers import split_words
 
 TRAINER = "trainer"
 KEYS = ("name", "replicas", "seed", "vary", TRAINER, "recipes", "reading")
@@ -76,7 +76,7 @@ def recipes_of(words: Sequence[str], *, of_command: bool) -> dict[str, Any]:
         name, equals, rest = text.partition("=")
         if not equals or name in found:
             raise BadSpec(f"--recipe {text}: expected NAME=WORDS, such as --recipe ema='--ema', each name once")
-        found[name] = rest if of_command else dict(_setting(word, text) for word in shlex.split(rest))
+        found[name] = rest if of_command else dict(_setting(word, text) for word in split_words(rest, f"--recipe {name}"))
     return found
 
 

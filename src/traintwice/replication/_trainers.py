@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
 import os
 import pickle
 import re
@@ -26,6 +25,7 @@ from traintwice._formatting import cut
 from traintwice._typed import shown
 from traintwice._user_code import MOST_OF_REASON, imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
+from traintwice.replication._command_files import add_costs, predictions_of, remove_old
 from traintwice.replication._replica_run import SEED, Run
 from traintwice.served import ServedFile, served_by_table
 
@@ -34,9 +34,6 @@ MAIN = "__mp_main__"
 
 LAST_LINES = 30
 """Lines of a failed command's output that are kept for messages."""
-
-COSTS = "costs.json"
-"""File in the folder of a replica in which a command may state what it cost."""
 
 PLACEHOLDER = re.compile(r"\{(seed|out|replica|recipe|folder)(?::(\w+))?\}")
 
@@ -230,8 +227,7 @@ class CommandTrainer:
     def train(self, run: Run) -> Any:
         """Run the command; the predictions are the file, or the files of the directory, that it wrote."""
         out = run.folder / "predictions"
-        for old in [*_written(out), run.folder / COSTS]:
-            old.unlink(missing_ok=True)
+        remove_old(out)
         values = {"seed": run.seed, "out": out, "replica": run.replica, "recipe": run.recipe, "folder": run.folder}
 
         def filled(word: str) -> str:
@@ -258,51 +254,19 @@ class CommandTrainer:
             failed = TrainingFailed(f"the command ended with {how}: {cut(lines[-1], MOST_OF_REASON) if lines else 'no output'}")
             failed.add_note("".join(last))
             raise failed
-        _add_costs(run)
-        return _predictions(out, shlex.join(self.command))
-
-
-def _add_costs(run: Run) -> None:
-    """The costs that a command states in a file of its folder."""
-    path = run.folder / COSTS
-    if not path.exists():
-        return
-    try:
-        run.cost(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, OSError) as error:
-        raise TrainingFailed(f'{COSTS}: expected a JSON object of numbers, such as {{"gpu_hours": 3.2}} ({error})') from None
-
-
-def _written(out: Path) -> list[Path]:
-    """The files that a command wrote: the path itself or with an ending, or the files of the directory."""
-    if out.is_dir():
-        return sorted(path for path in out.iterdir() if path.is_file())
-    return sorted(path for path in out.parent.glob(f"{out.name}*") if path.is_file() and path.stem == out.name)
-
-
-def _predictions(out: Path, command: str) -> Any:
-    files = [_with_ending(path) for path in _written(out)]
-    if out.is_dir() and files:
-        return {path.stem: path for path in files}
-    if len(files) != 1:
-        raise TrainingFailed(
-            f"the command wrote {len(files)} files of predictions, expected one: it must write to the path in place of {{out}}, with "
-            f"or without an ending such as .csv or .parquet ({command})"
-        )
-    return files[0]
-
-
-def _with_ending(path: Path) -> Path:
-    """A file named by what is in it, where its name has no ending."""
-    if path.suffix:
-        return path
-    with path.open("rb") as file:
-        start = file.read(6)
-    endings = {b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"\x93NUM": ".npy"}
-    return path.rename(path.with_suffix(endings.get(start[:4], ".jsonl" if start[:1] == b"{" else ".csv")))
+        add_costs(run)
+        return predictions_of(out, shlex.join(self.command))
 
 
 Trainer = FunctionTrainer | CommandTrainer
+
+
+def split_words(text: str, where: str) -> list[str]:
+    """The words of a text, as a shell splits them; messages start with ``where``."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise BadSpec(f"{where}: got {shown(text)}, which cannot be split into words ({error})") from None
 
 
 def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
@@ -312,7 +276,7 @@ def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
     if isinstance(train, str):
         if names_a_function(train):
             return FunctionTrainer(imported(train, "function"))
-        train = shlex.split(train)
+        train = split_words(train, "train")
     if not isinstance(train, list | tuple) or not train or not all(isinstance(word, str) and "\0" not in word for word in train):
         raise BadSpec(f"train: got {shown(train)}, expected a function, or a command as a text or a list of words")
     return CommandTrainer(tuple(train))
@@ -324,7 +288,7 @@ def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[
     for recipe, given in recipes.items():
         if isinstance(trainer, CommandTrainer):
             is_empty = given is None or (isinstance(given, Mapping) and not given)
-            words = shlex.split(given) if isinstance(given, str) else [] if is_empty else given
+            words = split_words(given, f"recipe {recipe!r}") if isinstance(given, str) else [] if is_empty else given
             if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
                 raise BadSpec(f"recipe {recipe!r}: got {shown(given)}, expected the words to add to the command, such as '--ema'")
             found[recipe] = {"arguments": list(words)} if words else {}
