@@ -14,6 +14,7 @@ SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
     "addresses": 0,
+    "arrays": 0,
     "code": 0,
     "entry_points": 0,
     "errors": 0,
@@ -66,6 +67,7 @@ LAYERS = {
 
 MEASURE_WING = {
     "addresses",
+    "arrays",
     "database",
     "decoding",
     "entry_points",

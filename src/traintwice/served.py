@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._arrays import to_numpy
 from traintwice._decoding import Decoder
 from traintwice._files import check_name
 from traintwice._typed import check_types
 from traintwice.errors import BadInput, BadSpec, require
 from traintwice.predictions import open_predictions
-from traintwice.predictions._derived import to_numpy
-from traintwice.predictions._in_memory import places_of_ids
+from traintwice.predictions._predictions import places_of_ids
 
 __all__ = ["Logged", "Served", "ServedFile", "Stored", "Weights", "served_by_table"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._arrays import to_numpy
 from traintwice._database import Session
 from traintwice._files import check_name, write_whole
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._bank import SCHEMA, BankStudy, digest_of, slug_of
-from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._predictions import Predictions
 
 __all__ = ["NewRecipe", "write_study"]

@@ -222,8 +222,8 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
 
 def _read_inputs(path: Path, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | None]:
     """Inputs and labels of a file: an array, or where the training data has several inputs a mapping or a list of them."""
+    from traintwice._arrays import as_classes
     from traintwice.predictions._array_files import open_arrays
-    from traintwice.predictions._derived import as_classes
     from traintwice.predictions._inputs import format_of
 
     if (kind := format_of(path, str(path))[0]) not in ("npy", "npz", "safetensors"):

@@ -14,7 +14,7 @@ from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, Rows, is_array, items_of, open_rows, reading_of, replicas_of
-from traintwice.predictions._in_memory import summary_of
+from traintwice.predictions._predictions import summary_of
 
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._arrays import to_numpy
 from traintwice._files import check_name
 from traintwice._typed import typed
 from traintwice._versions import made_by, versions
@@ -22,7 +23,6 @@ from traintwice.compare._results import Diff
 from traintwice.compare._shown import Shown, fields_of
 from traintwice.errors import BadInput, StoreError
 from traintwice.predictions._bank import digest_of
-from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._inputs import one_model
 from traintwice.predictions._opening import Rows
 from traintwice.predictions._predictions import Predictions

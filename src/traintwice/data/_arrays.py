@@ -11,12 +11,12 @@ from typing import Literal
 
 import numpy as np
 
+from traintwice._arrays import as_classes
 from traintwice._typed import typed
 from traintwice.data._data_files import digest_of_files, reading, user_file
 from traintwice.data._dataset import Dataset, Scaling, Split
 from traintwice.data._splits import deal, deal_one, measured, official_splits
 from traintwice.errors import BadInput, BadSpec
-from traintwice.predictions._derived import as_classes
 
 ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are pickles, which are not loaded"
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._arrays import as_classes
 from traintwice._typed import typed
 from traintwice._user_code import UserFunction
 from traintwice.data._dataset import Dataset, Part, Split
 from traintwice.errors import BadInput, BadSpec
-from traintwice.predictions._derived import as_classes
 
 Batches = Iterable[tuple[Any, Any]]
 """Inputs ``B *shape`` and labels ``B`` of each mini-batch, as tensors or arrays."""

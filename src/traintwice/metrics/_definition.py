@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from traintwice._arrays import to_numpy as to_numpy
 from traintwice.errors import BadInput
 from traintwice.metrics._summaries import MEAN, Estimator, Quotient, Scale, Summary, sums_of
 from traintwice.predictions import Predictions
-from traintwice.predictions._derived import to_numpy as to_numpy
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]

@@ -15,11 +15,11 @@ from typing import IO, Any, cast
 
 import numpy as np
 
+from traintwice._arrays import plain_objects
 from traintwice._database import Session, check_target, identifier
 from traintwice._files import copy_unpacked
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import plain_objects
 from traintwice.predictions._inputs import format_of
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._source import Source, Table, packs, refuse_repeated, registered

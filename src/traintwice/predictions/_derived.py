@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
-import array_api_compat
 import numpy as np
 
+from traintwice._arrays import namespace, to_numpy
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.types import Array
 
@@ -20,56 +20,6 @@ Kind = Literal["probs", "votes", "top", "scores", "outcomes", "graded"]
 """``outcomes``: answers that are right or wrong; ``graded``: answers with a score between 0 and 1. The last axis of the values of both
 holds the number of the answer and its score. ``top``: the last axis holds the predicted label, its probability and that of the true
 label."""
-
-
-def namespace(array: Array) -> Any:
-    """The functions of the library that an array comes from. NumPy has all of the standard; its copy by array_api_compat loads slowly."""
-    return np if isinstance(array, np.ndarray) else array_api_compat.array_namespace(array)
-
-
-def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device; masked entries are NaN, and refused where they are whole numbers or text."""
-    if isinstance(array, np.ma.MaskedArray):
-        masked = np.ma.getmaskarray(array)
-        if not masked.any():
-            return np.asarray(array.data)
-        if array.dtype.kind != "f":
-            told = f"got a masked array of {array.dtype}, {int(masked.sum()):,} of {array.size:,} entries are masked"
-            raise BadInput(f"{told}; leave these rows out, or pass numbers with NaN")
-        return np.asarray(array.filled(np.nan))
-    if isinstance(array, np.ndarray):
-        small = array.dtype.kind == "V" and array.dtype.type is not np.void  # bfloat16 and others that NumPy does not have
-        return array.astype(np.float32) if small else array
-    if is_series(array):
-        return np.asarray(array.to_numpy())
-    try:
-        return to_numpy(np.asarray(_on_cpu(array) if hasattr(array, "detach") else array))
-    except ValueError as reason:
-        told = f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
-        raise BadInput(told) from None
-
-
-def _on_cpu(tensor: Any) -> Any:
-    """A tensor of PyTorch that NumPy can read: bfloat16 and smaller numbers become float32, which has all their values."""
-    tensor = tensor.detach().cpu()
-    small = tensor.is_floating_point() and str(tensor.dtype) not in ("torch.float16", "torch.float32", "torch.float64")
-    return tensor.float() if small else tensor
-
-
-def as_classes(labels: np.ndarray) -> np.ndarray:
-    """Truth values and whole floating point numbers as int64; other labels are unchanged.
-
-    >>> as_classes(np.array([True, False])), as_classes(np.array([1.0, 2.0])), as_classes(np.array([0.5]))
-    (array([1, 0]), array([1, 2]), array([0.5]))
-    """
-    whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
-    return labels.astype(np.int64) if whole else labels
-
-
-def is_series(given: Any) -> bool:
-    """True for one column of pandas, Polars or Arrow, False for a table or an array."""
-    table = any(hasattr(given, name) for name in ("columns", "column_names", "collect"))
-    return hasattr(given, "to_numpy") and not table
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from traintwice._arrays import as_text, plain_objects, to_numpy
 from traintwice._database import Session
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import as_text, plain_objects
 from traintwice.predictions._classes import Classes, agreed_classes
-from traintwice.predictions._derived import Examples, to_numpy
+from traintwice.predictions._derived import Examples
 from traintwice.predictions._inputs import Place, Shards, TableWithArrays
 from traintwice.predictions._layout import Kind, Layout, Summary
-from traintwice.predictions._predictions import Predictions
+from traintwice.predictions._predictions import Predictions, summary_of
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._source import Source
 from traintwice.predictions._views import period_of
@@ -84,31 +84,6 @@ def stacked(models: Sequence[Any], reading: Reading, names: Sequence[str] = ()) 
     found = Predictions(whole, None if partial else labels, weights, class_names=named.names, **described)
     found = found.with_known(**of_rows, **partial)
     return found, summary_of(found, names, named=named, **in_words)
-
-
-def summary_of(
-    p: Predictions, names: Sequence[str], *, named: Classes | None = None, time: str | None = None, cluster: str | None = None
-) -> Summary:
-    """What was read of models that are arrays."""
-    layout = "numbers" if p.has_scores else f"{p.classes} classes" if p.has_probs else "predicted labels"
-    labelled = p.labelled if p.targets is None else ~np.isnan(p.targets)
-    return Summary(
-        files=tuple(names),
-        rows=p.examples,
-        labelled=int(labelled.sum()),
-        order="by position",
-        layouts=(layout,) * p.replicas,
-        label=None if p.known.labels is None and p.targets is None else "labels",
-        weight=None if p.weights is None else "weights",
-        classes=p.classes,
-        class_names=p.class_names,
-        dropped=(0,) * p.replicas,
-        positive=None if named is None else named.positive,
-        class_rule=None if named is None else named.rule,
-        cluster=cluster,
-        clusters=None if p.clusters is None else int(p.clusters.max()) + 1,
-        time=time,
-    )
 
 
 def _flipped(labels: np.ndarray) -> np.ndarray:
@@ -298,23 +273,3 @@ def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dic
             options[name] = f"{name} of rows"
             columns[options[name]] = to_numpy(value)
     return columns, options
-
-
-def places_of_ids(found: np.ndarray, wanted: np.ndarray, *, what: str, more: bool = False) -> np.ndarray:
-    """Where each wanted id is among those found, which are in a table and may be more. Numbers and text are different ids.
-
-    >>> places_of_ids(np.array([3, 1, 2]), np.array([1, 2]), what="the table", more=True)
-    array([1, 2])
-    """
-    if found.dtype.kind != wanted.dtype.kind and "i" not in found.dtype.kind + wanted.dtype.kind:
-        found, wanted = found.astype(str), wanted.astype(str)
-    place = {value: n for n, value in enumerate(found.tolist())}
-    missing = [value for value in wanted.tolist() if value not in place]
-    if missing or len(place) != len(found) or (not more and len(place) != len(wanted)):
-        strange = sorted(set(place) - set(wanted.tolist()), key=str)
-        first = missing[0] if missing else strange[0] if strange else found[0]
-        raise BadInput(
-            f"{what} has {len(found):,} rows, and {len(missing):,} of the {len(wanted):,} ids are missing (first that differs: "
-            f"{first!r}); expected each id once"
-        )
-    return np.array([place[value] for value in wanted.tolist()], dtype=np.int64)

@@ -14,11 +14,11 @@ from urllib.parse import unquote
 import array_api_compat
 
 from traintwice._addresses import is_address, without_secrets
+from traintwice._arrays import is_series, to_numpy
 from traintwice._files import check_name
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.predictions._bank import BANK, BankReplica, replicas_in_bank
-from traintwice.predictions._derived import is_series, to_numpy
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._remote import RemoteFile, inside, is_remote_folder, is_remote_glob, matches
 from traintwice.predictions._tables import DATABASES, DatabaseTable, LakeTable, lake_table

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._arrays import to_numpy
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import (
     PROBS_OR_LABELS,
@@ -18,7 +19,9 @@ from traintwice.predictions._checks import (
     check_votes,
     namespace_of,
 )
-from traintwice.predictions._derived import Derived, Examples, Kind, smallest, to_numpy
+from traintwice.predictions._classes import Classes
+from traintwice.predictions._derived import Derived, Examples, Kind, smallest
+from traintwice.predictions._layout import Summary
 from traintwice.types import Array
 
 BLOCK_ELEMENTS = 1 << 17
@@ -257,3 +260,48 @@ class DrawBlock:
             [c[chosen] for c in self.counts], self.labels[chosen], self.ids[chosen], weights, clusters, groups, shown,
             None if self.right is None else [r[chosen] for r in self.right], self.graded,
         )  # fmt: skip
+
+
+def summary_of(
+    p: Predictions, names: Sequence[str], *, named: Classes | None = None, time: str | None = None, cluster: str | None = None
+) -> Summary:
+    """What was read of models that are arrays."""
+    layout = "numbers" if p.has_scores else f"{p.classes} classes" if p.has_probs else "predicted labels"
+    labelled = p.labelled if p.targets is None else ~np.isnan(p.targets)
+    return Summary(
+        files=tuple(names),
+        rows=p.examples,
+        labelled=int(labelled.sum()),
+        order="by position",
+        layouts=(layout,) * p.replicas,
+        label=None if p.known.labels is None and p.targets is None else "labels",
+        weight=None if p.weights is None else "weights",
+        classes=p.classes,
+        class_names=p.class_names,
+        dropped=(0,) * p.replicas,
+        positive=None if named is None else named.positive,
+        class_rule=None if named is None else named.rule,
+        cluster=cluster,
+        clusters=None if p.clusters is None else int(p.clusters.max()) + 1,
+        time=time,
+    )
+
+
+def places_of_ids(found: np.ndarray, wanted: np.ndarray, *, what: str, more: bool = False) -> np.ndarray:
+    """Where each wanted id is among those found, which are in a table and may be more. Numbers and text are different ids.
+
+    >>> places_of_ids(np.array([3, 1, 2]), np.array([1, 2]), what="the table", more=True)
+    array([1, 2])
+    """
+    if found.dtype.kind != wanted.dtype.kind and "i" not in found.dtype.kind + wanted.dtype.kind:
+        found, wanted = found.astype(str), wanted.astype(str)
+    place = {value: n for n, value in enumerate(found.tolist())}
+    missing = [value for value in wanted.tolist() if value not in place]
+    if missing or len(place) != len(found) or (not more and len(place) != len(wanted)):
+        strange = sorted(set(place) - set(wanted.tolist()), key=str)
+        first = missing[0] if missing else strange[0] if strange else found[0]
+        raise BadInput(
+            f"{what} has {len(found):,} rows, and {len(missing):,} of the {len(wanted):,} ids are missing (first that differs: "
+            f"{first!r}); expected each id once"
+        )
+    return np.array([place[value] for value in wanted.tolist()], dtype=np.int64)

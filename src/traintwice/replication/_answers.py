@@ -9,15 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._arrays import plain_objects, to_numpy
 from traintwice._database import Session
 from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
-from traintwice.predictions._checks import plain_objects
-from traintwice.predictions._derived import to_numpy
-from traintwice.predictions._in_memory import places_of_ids
 from traintwice.predictions._layout import IDS
 from traintwice.predictions._opening import open_source
+from traintwice.predictions._predictions import places_of_ids
 
 ONE_SPLIT = ""
 """Name of the split where a training returns predictions of one split."""

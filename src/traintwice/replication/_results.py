@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._arrays import to_numpy
 from traintwice._typed import typed
 from traintwice._user_code import together
 from traintwice.bank import BankStudy, NewRecipe, write_study
@@ -20,7 +21,6 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, StoreError, TooFewReplicas, unknown
 from traintwice.metrics import accuracy, churn, churn_to_error, log_loss
 from traintwice.predictions import Predictions, Reading, is_array, open_predictions, write_predictions
-from traintwice.predictions._derived import to_numpy
 from traintwice.predictions._inputs import one_item
 from traintwice.replication._report import logged_values, sheet_of, write_page
 from traintwice.tables import Sheet

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from traintwice import metrics
+from traintwice._arrays import to_numpy
 from traintwice._typed import typed
 from traintwice.compare import Difference, compare_with_baseline, interval
 from traintwice.compare._against import mean_of
@@ -18,7 +19,6 @@ from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.metrics import Measurement
 from traintwice.metrics._means import MeanOf
 from traintwice.predictions import Predictions
-from traintwice.predictions._derived import to_numpy
 from traintwice.study._chain import Chain, ChainPlan, Way, prepare_chain, train_chain
 from traintwice.study._rows import served_probs
 from traintwice.study._store import Store, as_store
