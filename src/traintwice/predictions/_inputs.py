@@ -13,13 +13,15 @@ from urllib.parse import unquote
 
 import array_api_compat
 
-from traintwice._addresses import is_address, without_secrets
+from traintwice._addresses import Address, is_address, without_secrets
 from traintwice._arrays import is_series, to_numpy
 from traintwice._files import check_name
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
+from traintwice.logs._reading import TABLES
 from traintwice.predictions._bank import BANK, BankReplica, replicas_in_bank
 from traintwice.predictions._predictions import Predictions
+from traintwice.predictions._reading import Reading
 from traintwice.predictions._remote import RemoteFile, inside, is_remote_folder, is_remote_glob, matches
 from traintwice.predictions._tables import DATABASES, DatabaseTable, LakeTable, lake_table
 
@@ -117,6 +119,30 @@ def items_of(given: Any) -> list[Any]:
         return [given]
     text, known = _named(given)
     return list(_replicas(text) if known is None else known)
+
+
+def are_logs(models: Sequence[Any], wanted: Reading) -> bool:
+    """Whether models are evaluation logs, or files whose column of correctness is named."""
+    names = [str(model) if isinstance(model, str | Path | Address | Shards) else "a table or array" for model in models]
+    are_files = [isinstance(model, str | Path) for model in models]
+    if wanted["correct"] is not None:
+        if not all(are_files):
+            told = f"{names[are_files.index(False)]}: --correct reads one file of this machine for each model"
+            raise BadInput(f"{told}; copy it to a file first")
+        return True
+    logs = [
+        is_file and Path(model).suffix.lower() not in TABLES and is_log(model)
+        for model, is_file in zip(models, are_files, strict=True)
+    ]
+    if any(logs) and not all(logs):
+        told = f"{names[logs.index(False)]} is not an evaluation log and {names[logs.index(True)]} is one"
+        raise BadInput(f"{told}; pass logs alone")
+    for name in ("answer", "normalise", "scorer", "filter", "task"):
+        if wanted[name] and not any(logs):
+            needs_column = "--answer needs --correct, the column of the correctness"
+            told = needs_column if name == "answer" else f"--{name} is for evaluation logs"
+            raise BadInput(f"{told}; {names[0]} is not a log of a known layout")
+    return any(logs)
 
 
 def one_item(given: Any, name: str) -> Any:

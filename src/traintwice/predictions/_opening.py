@@ -21,9 +21,9 @@ from traintwice.predictions._checks import check_contents
 from traintwice.predictions._classes import agreed_classes
 from traintwice.predictions._file_formats import of_file, of_shards
 from traintwice.predictions._in_memory import as_tables, check_index, needs_names, predicted_by, stacked, with_arrays
-from traintwice.predictions._inputs import File, Shards, TableWithArrays, expand, is_array
+from traintwice.predictions._inputs import File, Shards, TableWithArrays, are_logs, expand, is_array
 from traintwice.predictions._layout import Summary, check_options, recognise, recognise_all
-from traintwice.predictions._outcome_rows import are_logs, read_outcomes
+from traintwice.predictions._outcome_rows import read_outcomes
 from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._source import Source, Table, refuse_repeated, registered, with_path

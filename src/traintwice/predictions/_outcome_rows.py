@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from traintwice._addresses import Address
 from traintwice.errors import BadInput, unknown
-from traintwice.logs import Outcomes, is_log, normalise, pair_check, read_log
+from traintwice.logs import Outcomes, normalise, pair_check, read_log
 from traintwice.logs._outcomes import Item
-from traintwice.logs._reading import TABLES
 from traintwice.predictions._in_memory import cluster_codes
-from traintwice.predictions._inputs import Shards
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._predictions import DrawBlock, Predictions
 from traintwice.predictions._reading import Reading
@@ -23,30 +20,6 @@ LONGEST = 200
 """Texts of answers are cut to this length where they are names."""
 
 NO_ANSWER = "(no answer)"
-
-
-def are_logs(models: Sequence[Any], wanted: Reading) -> bool:
-    """Whether models are evaluation logs, or files whose column of correctness is named."""
-    names = [str(model) if isinstance(model, str | Path | Address | Shards) else "a table or array" for model in models]
-    are_files = [isinstance(model, str | Path) for model in models]
-    if wanted["correct"] is not None:
-        if not all(are_files):
-            told = f"{names[are_files.index(False)]}: --correct reads one file of this machine for each model"
-            raise BadInput(f"{told}; copy it to a file first")
-        return True
-    logs = [
-        is_file and Path(model).suffix.lower() not in TABLES and is_log(model)
-        for model, is_file in zip(models, are_files, strict=True)
-    ]
-    if any(logs) and not all(logs):
-        told = f"{names[logs.index(False)]} is not an evaluation log and {names[logs.index(True)]} is one"
-        raise BadInput(f"{told}; pass logs alone")
-    for name in ("answer", "normalise", "scorer", "filter", "task"):
-        if wanted[name] and not any(logs):
-            needs_column = "--answer needs --correct, the column of the correctness"
-            told = needs_column if name == "answer" else f"--{name} is for evaluation logs"
-            raise BadInput(f"{told}; {names[0]} is not a log of a known layout")
-    return any(logs)
 
 
 def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Summary, list[DrawBlock] | None]:
