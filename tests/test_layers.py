@@ -148,7 +148,7 @@ def test_comparing_files_loads_no_torch():
         "altair",
         "sklearn",
         "scipy",
-        "array_api_compat.numpy",  # a tenth of a second
+        "array_api_compat.numpy",  # slow to load
     }
 
 
