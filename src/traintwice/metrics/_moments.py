@@ -194,7 +194,7 @@ class Moments:
         """A linear form of (1, u) as one of (1, u − centre), and where it is not zero."""
         form = np.array(form, dtype=np.float64)
         if self._centre is not None:
-            form[0] = form[0] + np.tensordot(self._centre, form[1:], axes=1)
+            form[0] = form[0] + np.dot(self._centre, form[1:])
         return form, np.flatnonzero(form.any(axis=1) if form.ndim > 1 else form)
 
     def _grow(self, size: int) -> None:
