@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class Accumulator:
         self.examples, self.weight, self._seen, self._replicas = 0, 0.0, 0, 0
         self._refused: str | None = None
         self._moments: Moments | None = None
+        self._place = (0, 0)  # quantities of others before and after its own
         _one_pass(metric, options)
 
     @property
@@ -80,7 +81,7 @@ class Accumulator:
         self._expect(predictions.replicas)
         self.definition.check(predictions)
         for _, _, block in predictions.blocks(self.definition.needs_probs):
-            self._add(block)
+            self._keep(block, self._sum(block))
         return self
 
     def add(self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray | None:
@@ -93,11 +94,18 @@ class Accumulator:
         Returns:
             The quantities of each row, shape ``C N``; None if the metric has no value on these rows.
         """
+        means = self._tried(block, counts)
+        if means is not None:
+            self._keep(block, means, groups, counts)
+        return means
+
+    def _tried(self, block: Predictions, counts: np.ndarray | None = None) -> np.ndarray | None:
+        """The quantities of each row of a block, shape ``C N``, whose sums were added; None if the metric has no value on them."""
         means, lacks = None, self._refused or self.definition.missing(block)
         if lacks is None:
             self._expect(block.replicas)
             try:
-                means = self._add(block, groups, counts)
+                means = self._sum(block, counts)
             except TooFewReplicas as reason:
                 lacks = str(reason)
             except BadInput as reason:  # labels of three classes, for a measure of two: no value on the other rows either
@@ -152,7 +160,7 @@ class Accumulator:
             raise Undefined(self.missing)
         if self._moments is None or self.weight == 0:
             raise BadInput(f"{self.definition.title}: no examples of positive weight have been added yet")
-        return self.definition.summary(self.sums, self._replicas, self.weight, self._moments)
+        return self.definition.summary(self.sums, self._replicas, self.weight, self._moments, self._place)
 
     def by_group(self) -> list[Summary]:
         """The metric in every group that rows were added with, nan where a group has no value; for a mean, or a ratio of means.
@@ -163,16 +171,21 @@ class Accumulator:
         check_groups(self.definition)
         return [] if self._moments is None else self.definition.of().summaries(self._moments, self._replicas)
 
-    def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray:
+    def _sum(self, block: Predictions, counts: np.ndarray | None = None) -> np.ndarray:
         weight = weights_of(block)
         with np.errstate(invalid="ignore"):  # infinite minus infinite
             sums, means = self.definition.add(block, weight if counts is None else counts)
-        self._moments = self._moments or Moments(len(means), clustered=self.clustered)
-        clusters = block.clusters if self.clustered else None
-        self._moments.add(means, weight, counts=counts, groups=groups, clusters=clusters)
         examples = block.examples if counts is None else int(counts.sum())
         self._put(sums, examples, total_weight(block, weight) if counts is None else float(counts.sum()))
         return means
+
+    def _keep(
+        self, block: Predictions, means: np.ndarray, groups: np.ndarray | None = None, counts: np.ndarray | None = None
+    ) -> None:
+        """Add quantities of the rows of a block."""
+        self._moments = self._moments or Moments(len(means), clustered=self.clustered)
+        clusters = block.clusters if self.clustered else None
+        self._moments.add(means, weights_of(block), counts=counts, groups=groups, clusters=clusters)
 
     def _expect(self, replicas: int) -> None:
         if self.sums and replicas != self._replicas:
@@ -203,8 +216,6 @@ class PairedAccumulator:
 
     def __init__(self, metric: Metric, *, clustered: bool = False) -> None:
         self.first, self.second = Accumulator(metric, clustered=clustered), Accumulator(metric, clustered=clustered)
-        self._clustered = clustered
-        self._moments: Moments | None = None
 
     @property
     def missing(self) -> str | None:
@@ -213,36 +224,35 @@ class PairedAccumulator:
 
     def add(self, first: Predictions, second: Predictions, *, groups: np.ndarray | None = None) -> None:
         """Add the same rows of both sets; see `Accumulator.add`."""
-        one, other = self.first.add(first, groups=groups), self.second.add(second, groups=groups)
+        one, other = self.first._tried(first), self.second._tried(second)
         if one is None or other is None:
             return
-        if self._moments is None:
-            self._moments = Moments(len(one) + len(other), clustered=self._clustered)
-        clusters = first.clusters if self._clustered else None
-        self._moments.add(np.concatenate([one, other]), weights_of(first), groups=groups, clusters=clusters)
+        self.first._keep(first, np.concatenate([one, other]), groups)
+        self.second._moments = self.first._moments
+        self.first._place, self.second._place = (0, len(other)), (len(one), 0)
 
     def difference(self) -> Summary:
         """Second minus first of all rows, as the change of one model into another."""
-        first, second = self.first.compute().value, self.second.compute().value
-        if self._moments is None or not math.isfinite(value := second - first):
-            n = self.first.examples
-            return Summary(second - first, np.full(2, second - first), None, math.nan, n, n, clustered=self._clustered)
-        (found,) = self._change(first, second).summaries(self._moments, 2)
+        first, second = self.first.compute(), self.second.compute()
+        value = second.value - first.value
+        if not math.isfinite(value):
+            return replace(
+                first, value=value, rows=np.full(2, value), jackknife_values=None, example_variance=math.nan, scale="plain"
+            )
+        (found,) = self._change(first.value, second.value)
         return found.of_models(value, np.full(2, value), None)
 
     def by_group(self) -> list[Summary]:
         """Second minus first in every group that rows were added with; nan where a group has no value."""
         check_groups(self.first.definition)
-        return [] if self._moments is None else self._change().summaries(self._moments, 2)
+        return self._change()
 
-    def _change(self, *values: float) -> Estimator:
-        """Second minus first, where they have these values, of the sums of (1, u of the first, u of the second)."""
-        d, (old, new) = self.first.definition, values or (0.0, 0.0)
-        ((k, top, bottom),), ((less, *_),) = d.of(new).quotients, d.of(old).quotients
-        none = np.zeros(len(top) - 1)
-        first = [np.concatenate([form, none]) for form in (top, bottom)]
-        second = [np.concatenate([form[:1], none, form[1:]]) for form in (top, bottom)]
-        return Estimator(((k, second[0], second[1]), (-less, first[0], first[1])), "plain", most=d.most)
+    def _change(self, first: float = 0.0, second: float = 0.0) -> list[Summary]:
+        """Second minus first by group, to first order where they have these values."""
+        d, sums = self.first.definition, self.first._moments
+        old, new = d.of(first).among(*self.first._place), d.of(second).among(*self.second._place)
+        less = tuple((-k, top, bottom) for k, top, bottom in old.quotients)
+        return [] if sums is None else Estimator((*new.quotients, *less), "plain", most=d.most).summaries(sums, 2)
 
 
 def check_groups(definition: Definition) -> None:

@@ -65,10 +65,13 @@ class OnePass(Definition):
             influence = (gradient[1:, 0] @ u + gradient[0, 0]) * predictions.examples
         return Measurement.of(summary, influence if weights is None else influence * weights)
 
-    def summary(self, parts: Sums, replicas: int, weight: float, sums: Moments) -> Summary:
-        """The number of all examples and what its interval needs, from the sums of `add` and those of the quantities."""
+    def summary(self, parts: Sums, replicas: int, weight: float, sums: Moments, place: tuple[int, int] = (0, 0)) -> Summary:
+        """The number of all examples and what its interval needs, from the sums of `add` and those of the quantities.
+
+        ``place`` says how many quantities of others come before and after.
+        """
         done = self.conclude(parts, replicas, weight)
-        (found,) = self.of(done.value).summaries(sums, replicas)
+        (found,) = self.of(done.value).among(*place).summaries(sums, replicas)
         if self.scale == "none" or not np.isfinite(done.value):
             found = replace(found, example_variance=np.nan)
         return found.of_models(*done)

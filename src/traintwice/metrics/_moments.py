@@ -225,11 +225,12 @@ class Moments:
         groups = self._keys >> GROUP_SHIFT  # in ascending order
         self._units = np.bincount(groups, minlength=len(self.rows)).astype(np.float64)
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        for i, row in enumerate(self._totals if len(groups) else ()):
-            for j in range(i + 1):
-                self._second[i, j, groups[starts]] = self._second[j, i, groups[starts]] = np.add.reduceat(
-                    row * self._totals[j], starts
-                )
+        with np.errstate(invalid="ignore"):  # infinite times zero
+            for i, row in enumerate(self._totals if len(groups) else ()):
+                for j in range(i + 1):
+                    self._second[i, j, groups[starts]] = self._second[j, i, groups[starts]] = np.add.reduceat(
+                        row * self._totals[j], starts
+                    )
 
 
 def _by_group(values: np.ndarray, groups: np.ndarray | None, size: int) -> np.ndarray | float:

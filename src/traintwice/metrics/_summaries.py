@@ -112,6 +112,14 @@ class Estimator:
     most: float = math.inf
     of_part: bool = False
 
+    def among(self, before: int, after: int) -> Estimator:
+        """The measure by sums that have so many quantities of others before and after its own."""
+
+        def padded(form: np.ndarray) -> np.ndarray:
+            return np.concatenate([form[:1], np.zeros(before), form[1:], np.zeros(after)])
+
+        return replace(self, quotients=tuple((k, padded(top), padded(bottom)) for k, top, bottom in self.quotients))
+
     def gradient(self, sums: Moments) -> tuple[np.ndarray, np.ndarray]:
         """The measure by group, nan where a denominator is zero, and its change with the sums, shape ``C+1 G``."""
         values, gradient = np.zeros(len(sums.rows)), np.zeros((sums.quantities + 1, len(sums.rows)))
