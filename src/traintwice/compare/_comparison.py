@@ -30,7 +30,6 @@ from traintwice.compare._expressions import (
     RECALL,
     Form,
     Number,
-    Ratio,
     RowValues,
     base_quantities,
     decided,
@@ -314,7 +313,7 @@ def _decisions(sums: DiffAccumulator, level: float, floors: Mapping[str, NoiseFl
     """Shares of decisions at every threshold; the floors are those named ``decisions(THRESHOLD)``."""
 
     def share(tally: Tally, form: Form, models: int = 2) -> Estimate:
-        return interval(tally.summaries(Ratio("", "", form, {ONE: 1.0}, models=models))[0], level=level)
+        return interval(tally.shares(form, models)[0], level=level)
 
     return tuple(
         Decisions(

@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice.compare._changed_rows import name_of
 from traintwice.compare._estimates import interval
-from traintwice.compare._expressions import ONE, Expression, Number, Ratio, RowValues, changed
+from traintwice.compare._expressions import ONE, Expression, Number, RowValues, changed
 from traintwice.compare._floor import Pairs
 from traintwice.compare._inputs import count_of
 from traintwice.compare._parts import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement, NoiseFloor, Review, SwapSet
@@ -172,10 +172,7 @@ class MovementCounts:
             return math.inf if at == FINE else 0.0 if at == 0 else math.exp(((at + 0.5) / FINE - 0.75) * math.log(1e16))
 
         weight = float(self._beyond.total(ONE)[0])
-        beyond = {
-            name: interval(self._beyond.summaries(Ratio(name, name, {name: 1.0}, {ONE: 1.0}))[0], level=self._level)
-            for name in self._beyond.quantities
-        }
+        beyond = {name: interval(self._beyond.shares({name: 1.0})[0], level=self._level) for name in self._beyond.quantities}
         kl = {
             name: {"mean": self._sums[name] / weight, **{f"{q:g}": of_kl(_quantile(histogram, q)) for q in QUANTILES}}
             for name, histogram in self._kl.items()

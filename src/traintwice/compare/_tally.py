@@ -115,6 +115,10 @@ class Tally:
         """Summaries of a measure, by group."""
         return self.estimator(ratio).summaries(self.moments, ratio.models)
 
+    def shares(self, form: Form, models: int = 2) -> list[Summary]:
+        """The share of rows on which a linear form of truth values is 1, by group."""
+        return self.summaries(Ratio("", "", form, {ONE: 1.0}, models=models))
+
     def clusters(self, form: Form) -> np.ndarray:
         """The effective number of clusters in which a linear form of one sign is, by group; nan where it is zero."""
         return effective_clusters(self.moments, self.vector(form))

@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
 from traintwice.metrics._accumulator import Accumulator
-from traintwice.metrics._agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
+from traintwice.metrics._agreement import (
+    ambiguity,
+    churn_matrix,
+    discrepancy,
+    fleiss_kappa,
+    unbiased_replica_variance,
+    unbiased_variance,
+    vote_entropy,
+)
 from traintwice.metrics._calibration import ConfidenceBins, calibration_error, calibration_error_equal_mass, confidence_bins
 from traintwice.metrics._churn import (
     bad_churn,
@@ -21,7 +29,6 @@ from traintwice.metrics._churn import (
 )
 from traintwice.metrics._decisions import decision_flips, mean_bias, precision, recall
 from traintwice.metrics._definition import Definition, Measurement
-from traintwice.metrics._diagnostics import unbiased_replica_variance, unbiased_variance
 from traintwice.metrics._differences import (
     delta_1,
     delta_2,
