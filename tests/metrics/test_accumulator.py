@@ -210,8 +210,19 @@ def test_travels_between_processes(draw, metric):
     again = pickle.loads(pickle.dumps(parts[0]))  # noqa: S301
     again.merge(parts[1])
     same(again.compute(), metric.measure(p, y).summary)
-    with pytest.raises(BadInput, match="too few; they were cut short"):
-        Accumulator(metric).merge_packed(parts[0].pack()[:-1])
+    row = parts[0].pack()
+    same(Accumulator(metric).merge_packed(row.tolist()).compute(), parts[0].compute())
+    wrong = {
+        "they were cut short": row[:-1],
+        "or added to others": row + row,
+        "got float32 of shape": row.astype(np.float32),
+        "they are of another metric": Accumulator(negative_flips if metric is churn else churn).update(p[:2], y).pack(),
+    }
+    for message, numbers in wrong.items():
+        with pytest.raises(BadInput, match=message):
+            Accumulator(metric).merge_packed(numbers)
+    with pytest.raises(BadInput, match="over clusters"):
+        Accumulator(metric).merge(Accumulator(metric, clustered=True))
 
 
 def test_arrays_of_numbers_and_true_values():

@@ -215,6 +215,12 @@ def test_arrays_that_are_no_predictions(tmp_path, options, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_predicted_labels_without_a_name(tmp_path):
+    for votes, labels in ((np.array([0, 2]), None), (np.array([0, 1]), np.array([0, 2]))):
+        with pytest.raises(BadInput, match="class_names: got 2 names, and classes up to 2, counted from 0"):
+            write_predictions(tmp_path / "a.parquet", votes, labels=labels, class_names=["a", "b"])
+
+
 def test_a_limit_on_file_size_leaves_the_old_file(tmp_path):
     """Stands for a full disk, and stops root too."""
     path = write_predictions(tmp_path / "a.parquet", PROBS, ids=np.arange(3))

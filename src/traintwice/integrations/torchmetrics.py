@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from traintwice.compare._estimates import interval
 from traintwice.compare._inputs import named
 from traintwice.errors import BadInput, require
 from traintwice.metrics import Accumulator, Metric
+from traintwice.predictions._derived import to_numpy
 from traintwice.types import Estimate
 
 require("torch", extra="metrics", purpose="traintwice.integrations.torchmetrics")
@@ -94,7 +93,7 @@ class ReplicaMetric(torchmetrics.Metric):
         state: dict[str, Any] = incoming_state if isinstance(incoming_state, dict) else incoming_state.metric_state
         if set(state) != {self._state}:
             raise BadInput(f"merge_state: got {', '.join(state) or 'nothing'}, expected {self._state}")
-        seen = self._accumulator().merge_packed(_numbers(state[self._state]))
+        seen = self._accumulator().merge_packed(to_numpy(state[self._state]))
         setattr(self, self._state, torch.from_numpy(seen.pack()).to(self.device))
         self._computed = None
         self._update_count += 1 if isinstance(incoming_state, dict) else incoming_state.update_count
@@ -121,7 +120,7 @@ class ReplicaMetric(torchmetrics.Metric):
 
     def _accumulator(self) -> Accumulator:
         """An accumulator with the current state."""
-        return self._empty().merge_packed(_numbers(getattr(self, self._state)))
+        return self._empty().merge_packed(to_numpy(getattr(self, self._state)))
 
 
 def _readable(tensor: Tensor | None) -> Tensor | None:
@@ -131,14 +130,10 @@ def _readable(tensor: Tensor | None) -> Tensor | None:
     return tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
 
 
-def _numbers(state: Tensor) -> np.ndarray:
-    return np.asarray(state.detach().cpu().double())
-
-
 def _merged(empty: Callable[[], Accumulator], stacked: Tensor) -> Tensor:
     """The sums of all processes, from the stacked sums of each process."""
     total = empty()
-    for row in _numbers(stacked):
+    for row in to_numpy(stacked):
         if row.any():  # all zeros: a process without examples
             total.merge_packed(row)
     return torch.from_numpy(total.pack()).to(stacked.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -121,10 +122,10 @@ class Accumulator:
         """Add what another accumulator of the same metric and the same replicas has seen.
 
         Raises:
-            BadInput: another metric, other options, or another number of replicas.
+            BadInput: another metric, other options, other units, or another number of replicas.
         """
-        if other.definition != self.definition:
-            raise BadInput(f"merge: got {_named(other.definition)}, expected {_named(self.definition)}")
+        if other.definition != self.definition or other.clustered != self.clustered:
+            raise BadInput(f"merge: got {other._named}, expected {self._named}")
         if other._moments is not None:
             self._expect(other._replicas)
             self._put(other.sums, other.examples, other.weight, other._moments)
@@ -136,16 +137,19 @@ class Accumulator:
         """
         if self._moments is None:
             return np.zeros(0)
-        return _packed([self._replicas, self.examples, self.weight], [*self._moments.pack(), *self.sums])
+        return _packed([self._mark, self._replicas, self.examples, self.weight], [*self._moments.pack(), *self.sums])
 
     def merge_packed(self, numbers: np.ndarray) -> Accumulator:
         """Add what an accumulator of the same metric packed. Returns itself.
 
         Raises:
-            BadInput: another number of replicas, or numbers that were cut short.
+            BadInput: another metric, other options, other units, another number of replicas, or numbers that were cut short or rounded.
         """
+        numbers = to_numpy(numbers)
         if len(numbers):
-            (replicas, examples, weight), arrays = _unpacked(numbers)
+            (mark, replicas, examples, weight), arrays = _unpacked(numbers)
+            if mark != self._mark:
+                raise BadInput(f"packed sums: they are of another metric or of other options, expected {self._named}")
             self._expect(int(replicas))
             self._put(tuple(arrays[4:]), int(examples), weight, Moments.unpack(arrays[:4]))
         return self
@@ -186,6 +190,16 @@ class Accumulator:
         self._moments = self._moments or Moments(len(means), clustered=self.clustered)
         clusters = block.clusters if self.clustered else None
         self._moments.add(means, weights_of(block), counts=counts, groups=groups, clusters=clusters)
+
+    @property
+    def _named(self) -> str:
+        """The metric with its options, for messages."""
+        return _named(self.definition) + (" over clusters" if self.clustered else "")
+
+    @property
+    def _mark(self) -> float:
+        """A number that differs between metrics, options and units."""
+        return float(int.from_bytes(hashlib.blake2b(self._named.encode(), digest_size=6).digest()))
 
     def _expect(self, replicas: int) -> None:
         if self.sums and replicas != self._replicas:
@@ -285,18 +299,22 @@ def _first_infinite(definition: OnePass, block: Predictions, seen: int) -> Infin
 
 
 def _packed(head: Sequence[float], arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """All numbers in a row: their count, the head of three numbers, and each array after (whether it holds integers, its shape)."""
+    """All numbers in a row: their count, the head of four numbers, and each array after (whether it holds integers, its shape)."""
     parts = [part for a in arrays for part in ((a.dtype.kind in "iu", *a.shape), a.ravel())]
     return np.concatenate([[1 + len(head) + sum(map(len, parts))], head, *parts], dtype=np.float64)
 
 
 def _unpacked(numbers: np.ndarray) -> tuple[list[float], list[np.ndarray]]:
     """The head and the arrays that `_packed` put in a row."""
+    if numbers.ndim != 1 or numbers.dtype != np.float64:
+        raise BadInput(
+            f"packed sums: got {numbers.dtype} of shape {numbers.shape}, expected the row of float64 numbers of pack()"
+        )
     if len(numbers) != numbers[0]:
-        raise BadInput(f"packed sums: {len(numbers)} numbers are too few; they were cut short, or are of another metric")
-    arrays, rest = [], numbers[4:]
+        raise BadInput(f"packed sums: {len(numbers)} numbers, expected {numbers[0]:g}; they were cut short, or added to others")
+    arrays, rest = [], numbers[5:]
     while len(rest):
         integers, rows, columns = map(int, rest[:3])
         array, rest = np.split(rest[3:], [rows * columns])
         arrays.append(array.reshape(rows, columns).astype(np.int64 if integers else np.float64))
-    return numbers[1:4].tolist(), arrays
+    return numbers[1:5].tolist(), arrays

@@ -286,6 +286,9 @@ def write_predictions(
     names = None
     if class_names is not None:
         names = np.asarray([str(name) for name in class_names])
+        largest = max([-1, *(int(np.max(codes)) for codes in (predicted, labels) if codes is not None and np.ndim(codes) == 1)])
+        if largest >= len(names):
+            raise BadInput(f"{path}: class_names: got {len(names)} names, and classes up to {largest}, counted from 0")
         alike = len({name.casefold() for name in names}) < len(names)
         if alike or (any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))):
             told = f"{path}: class_names: got {', '.join(names)}"
