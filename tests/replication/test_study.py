@@ -63,6 +63,14 @@ def test_a_damaged_replica_is_trained_again(store):
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"splits": [], "code": {}, "settings": {}}'])
+def test_a_record_that_is_none_is_trained_again(store, content):
+    first = replicate(train, replicas=2, store=store, **IN_PROCESS).to_dict()["recipes"]
+    (store / "records" / "base" / "0001.json").write_text(content)
+    (store / "records" / "base" / "12 (copy).json").write_text("{}")
+    assert replicate(train, replicas=2, store=store, **IN_PROCESS).to_dict()["recipes"] == first
+
+
 def test_a_function_of_the_seed(store):
     study = replicate(train_seed, replicas=3, store=store, **IN_PROCESS)
     assert study.measure()["churn"].value > 0

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from traintwice._arrays import to_numpy
 from traintwice.compare._estimates import interval
 from traintwice.compare._inputs import named
 from traintwice.errors import BadInput, require
 from traintwice.metrics import Accumulator, Metric
-from traintwice.predictions._derived import to_numpy
 from traintwice.types import Estimate
 
 require("torch", extra="metrics", purpose="traintwice.integrations.torchmetrics")

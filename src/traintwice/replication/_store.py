@@ -112,7 +112,7 @@ class ReplicaStore:
             found = read_json(path)
         except StoreError:
             return None
-        return found if {"splits", "code", "settings"} <= set(found) else None
+        return found if all(isinstance(found.get(key), dict) for key in ("splits", "code", "settings")) else None
 
     def failure(self, recipe: str, replica: int) -> dict[str, Any] | None:
         """Reason and traceback of a failed replica; None where it did not fail."""
@@ -121,7 +121,7 @@ class ReplicaStore:
 
     def replicas(self, recipe: str) -> list[int]:
         """Numbers of the replicas with a record, in order."""
-        return sorted(int(path.stem) for path in (self.path / "records" / recipe).glob("[0-9]*.json"))
+        return sorted(int(path.stem) for path in (self.path / "records" / recipe).glob("*.json") if path.stem.isdecimal())
 
     def check_origin(self, recipe: str, here: Mapping[str, Any], *, mix_code: bool) -> None:
         """Refuse to mix replicas of other settings or other code with those of a recipe.
