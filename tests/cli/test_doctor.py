@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
-from traintwice.cli._doctor import PURPOSES
+from traintwice.cli._app import PURPOSES
 
 FOR_CONTRIBUTORS = {"dev", "docs", "engines", "frameworks"}
 

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from traintwice.cli import _progress as progress
-from traintwice.cli._progress import Lines, waiting
+from traintwice.cli import _output as progress
+from traintwice.cli._output import Lines, waiting
 from traintwice.progress import report
 
 

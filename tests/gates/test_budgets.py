@@ -5,7 +5,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.gates import Budget, gate
-from traintwice.gates._budgets import check_limits, parse_limit, unit_of
+from traintwice.gates._budgets import check_budgets, parse_limit, unit_of
 
 
 @pytest.mark.parametrize("name", ["churn", "excess", "accuracy", "decisions(0.5)", "swapped(100)"])
@@ -28,7 +28,7 @@ def test_percent_without_its_sign_is_refused_with_both_readings(name, limit):
     ],
 )
 def test_other_numbers_may_be_larger(budget):
-    check_limits(budget)
+    check_budgets([budget])
     assert unit_of(budget) in ("number", "fraction")
 
 

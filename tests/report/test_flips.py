@@ -5,7 +5,7 @@ import pytest
 
 from traintwice import metrics
 from traintwice.errors import BadInput
-from traintwice.report._flips import most_flipping, png, to_bytes
+from traintwice.report._page import most_flipping, png, to_bytes
 
 
 def test_order_is_by_churn_over_all_recipes(study):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from traintwice._files import check_name
+from traintwice._formatting import bytes_in_words
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._replicate import is_replica_store
 from traintwice.errors import BadInput, BadSpec, UnknownName, require, unknown
+from traintwice.tables._sheet import Cell, Column, Row, Sheet, Table, text_columns
+from traintwice.types import Estimate
 
 if TYPE_CHECKING:
-    from traintwice.bank import BankStudy
+    from traintwice.bank import BankRecipe, BankStudy
 
 ADD = "add"
 
@@ -56,8 +60,6 @@ def bank(
     Predictions of a bank are named bank:STUDY/RECIPE wherever files are: `traintwice measure bank:ad-mnist/ema`.
     """
     options.one_form(json=json, markdown=markdown)
-    from traintwice.tables._kept import banks_sheet, study_sheet
-
     in_words = {"--cost": cost, "--data": data, "--network": network}
     of_add = {"--to": to, "--name": as_name, "--replace": replace, **in_words}
     if name != ADD and (given := [option for option, value in of_add.items() if value]):
@@ -77,7 +79,7 @@ def bank(
             added = _add_replicas(study, store, folder, cost=cost, data=data, network=network, replace=replace)
         else:
             added = _add(study, store, folder, name=as_name, replace=replace, trust=trust)
-        output.show_result(study_sheet(added), plain=_plain(added), json=json, markdown=markdown)
+        output.show_result(added, study_sheet(added), plain=_plain(added), json=json, markdown=markdown)
         return
     if study is not None:
         raise BadSpec(f"got {name} {study}, expected one name; `traintwice bank add {study}` adds a study")
@@ -85,12 +87,12 @@ def bank(
 
     if name is not None:
         one = bank_study(name)
-        output.show_result(study_sheet(one), plain=_plain(one), json=json, markdown=markdown)
+        output.show_result(one, study_sheet(one), plain=_plain(one), json=json, markdown=markdown)
         return
     found = banks()
     problems = [*found.broken, *found.refused.values()]
     plain = {"schema": 1, "studies": [_plain(each) for each in found.studies.values()], "problems": problems}
-    output.show_result(banks_sheet(list(found.studies.values()), problems), plain=plain, json=json, markdown=markdown)
+    output.show_result(found, banks_sheet(list(found.studies.values()), problems), plain=plain, json=json, markdown=markdown)
 
 
 def _add(study: str, store: Path, folder: Path, *, trust: bool, **wanted: Any) -> BankStudy:
@@ -137,3 +139,55 @@ def _add_replicas(
 def _plain(study: BankStudy) -> dict[str, Any]:
     recipes = {name: {"short": study.recipes[name].slug, **given} for name, given in study.manifest["recipes"].items()}
     return {**study.manifest, "name": study.name, "path": str(study.path), "recipes": recipes}
+
+
+def banks_sheet(studies: Sequence[BankStudy], problems: Sequence[str]) -> Sheet:
+    """All studies of all banks."""
+    rows = []
+    for study in studies:
+        about = study.manifest
+        numbers = {"recipes": f"{len(study.recipes)}", "replicas": f"{study.replicas}", "examples": f"{about['examples']:,}"}
+        size = bytes_in_words(study.parquet.stat().st_size) if study.parquet.is_file() else "missing"
+        rows.append(Row(study.name, {**{key: str(about[key]) for key in ("data", "network", "date")}, **numbers, "size": size}))
+    headline = (
+        f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} with predictions of every replica on every test example"
+    )
+    notes = [f"Not read: {problem}" for problem in problems]
+    notes.append("`traintwice bank NAME` shows the recipes; `traintwice measure bank:NAME/RECIPE` measures one.")
+    tables = (
+        (Table("", text_columns("data", "network", "recipes", "replicas", "examples", "size", "date"), tuple(rows)),)
+        if rows
+        else ()
+    )
+    return Sheet(headline, "", tables=tables, notes=tuple(notes))
+
+
+def study_sheet(study: BankStudy) -> Sheet:
+    """One study: its recipes with cost, accuracy and churn."""
+    about, rows = study.manifest, []
+    for recipe in study.recipes.values():
+        cells: dict[str, Any] = {"short": recipe.slug, "train": recipe.train, "serve": recipe.serve}
+        for key in ("accuracy", "churn"):
+            cells[key] = _cell(recipe, key, about["examples"])
+        rows.append(Row(recipe.name, {**cells, "replicas": f"{recipe.replicas}"}))
+    columns = (
+        Column("short", f"bank:{study.name}/", "text"),
+        Column("train", "train", "cost"),
+        Column("serve", "serve", "cost"),
+        Column("accuracy", "accuracy", "fraction"),
+        Column("churn", "churn", "fraction"),
+        Column("replicas", "replicas", "text"),
+    )
+    lines = [f"{about['data']}, {about['network']}", f"{about['examples']:,} test examples", about["date"]]
+    lines += [", ".join(about["processors"])] if about.get("processors") else []
+    notes = [f"Cost: a multiple of {about['cost_of']}. Intervals: 95 %, for new replicas and new examples.", f"{study.path}"]
+    notes[1:1] = [f"Trained with: {about['command']}"] if about.get("command") else []
+    return Sheet(f"{study.name} · {' · '.join(lines)}", "", tables=(Table("", columns, tuple(rows)),), notes=tuple(notes))
+
+
+def _cell(recipe: BankRecipe, measure: str, examples: int) -> Cell:
+    """A measure with its interval, where it has one."""
+    found = recipe.measures.get(measure, ())
+    if len(found) != 3:
+        return found[0] if found else None
+    return Estimate(*found, standard_error=math.nan, replicas=recipe.replicas, examples=examples)

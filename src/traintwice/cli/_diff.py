@@ -12,7 +12,6 @@ import typer
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._options import NOTHING_SAID, in_columns, in_more, in_output, reads_files, split, without_unsaid
-from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
 
@@ -102,7 +101,7 @@ def diff(
         "--show": show, "--rows": rows, "--ledger": ledger,
     }  # fmt: skip
     doing = "reading the sums" if sums else f"comparing {old} and {new}"
-    with waiting(doing, quiet=quiet), cells_kept_out(no_rows):
+    with output.waiting(doing, quiet=quiet), cells_kept_out(no_rows):
         if of_sums:
             from traintwice.sums import diff_sums
 
@@ -130,16 +129,13 @@ def diff(
             from traintwice.report import write_diff
 
             write_diff(found, report)
-    if json:
-        output.show_json(found.to_dict())
-    elif markdown:
-        output.show_markdown(short_sheet(found) if short else diff_sheet(found, every=True))
-    else:
-        unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows or of_sums}
-        more = ", ".join(option for option, used in unused.items() if not used)
-        written = [("Details", more), ("Report", report), ("Rows", rows)]
-        forms = [diff_sheet(found, every=True)] if full else [diff_sheet(found, rows=n) for n in range(MOST_ROWS, -1, -1)]
-        output.show_sheet(*forms, after="".join(f"{what}: {which}\n" for what, which in written if which))
+    unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows or of_sums}
+    more = ", ".join(option for option, used in unused.items() if not used)
+    written = [("Details", more), ("Report", report), ("Rows", rows)]
+    every = full or markdown
+    forms = [diff_sheet(found, every=True)] if every else [diff_sheet(found, rows=n) for n in range(MOST_ROWS, -1, -1)]
+    after = "".join(f"{what}: {which}\n" for what, which in written if which)
+    output.show_result(found, *([short_sheet(found)] if short else forms), json=json, markdown=markdown, after=after)
 
 
 def _share(text: str) -> float:

@@ -14,7 +14,6 @@ from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._diff import by_sums
 from traintwice.cli._options import NOTHING_SAID, in_output, reads_files, without_unsaid
-from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
 
@@ -136,7 +135,7 @@ def gate(
         _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
         return
     doing = "reading the sums" if sums else f"comparing {old} with its budgets"
-    with waiting(doing, quiet=quiet), cells_kept_out(no_rows):
+    with output.waiting(doing, quiet=quiet), cells_kept_out(no_rows):
         if sums or on is not None:
             from traintwice.sums import gate_sums
 
@@ -165,7 +164,7 @@ def gate(
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
     sheets = [short_sheet(result)] if short else [gate_sheet(result, most=most) for most in (MOST_CHECKS, 20, 12, 8, 5, 3, 1)]
-    output.show_result(*sheets, plain=result.to_dict(), json=json, markdown=markdown)
+    output.show_result(result, *sheets, json=json, markdown=markdown)
     output.show_page(report, wanted=not json and not markdown)
     raise output.Outcome(result.exit_status)
 
@@ -174,7 +173,7 @@ def _files_of(old: str | None, new: str | None) -> list[str | None]:
     """The files that a gate reads, those that a gate's file names too."""
     if old is None or new is not None or not old.endswith(".toml"):
         return [old, new]
-    from traintwice.gates._gate_file import read_gate
+    from traintwice.gates._budgets import read_gate
 
     said = read_gate(old)
     inside = [path for path in (said.old, said.new, *said.floor, *said.new_floor) if path is not None]
@@ -204,13 +203,12 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
 
 def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
     from traintwice.gates import self_test
-    from traintwice.tables._gate import self_test_sheet
 
     if not wanted:
         raise BadInput("gate --self-test: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
-    with waiting("comparing every pair of retrains", quiet=quiet), cells_kept_out(bool(given.get("no_rows"))):
+    with output.waiting("comparing every pair of retrains", quiet=quiet), cells_kept_out(bool(given.get("no_rows"))):
         found = self_test(files, wanted, **given)
-    output.show_result(self_test_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found, json=json, markdown=markdown)
 
 
 def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:

@@ -12,7 +12,6 @@ from traintwice._addresses import without_secrets
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._options import NOTHING_SAID, reads_files, without_unsaid
-from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, require_charts
 from traintwice.predictions._reading import Reading
 
@@ -61,8 +60,6 @@ def measure(
 ) -> None:
     """Measure how much the replicas of a recipe disagree, or compare two recipes."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice.tables._measures import measures_sheet, recipes_sheet
-
     if against and (match_temperature or multiplicity):
         option = "--match-temperature" if match_temperature else "--multiplicity"
         raise BadInput(f"{option} and --against exclude each other: {option} measures one recipe")
@@ -72,15 +69,15 @@ def measure(
 
         names = (without_secrets(" ".join(files)), without_secrets(" ".join(against)))
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
-        with waiting("comparing two recipes", quiet=quiet):
+        with output.waiting("comparing two recipes", quiet=quiet):
             both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)
-        output.show_result(recipes_sheet(both), plain=both.to_dict(), json=json, markdown=markdown)
+        output.show_result(both, json=json, markdown=markdown)
         return
     from traintwice.compare import measure as measure_all
     from traintwice.compare._measure import DEFAULT
 
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
-    with waiting(f"measuring {len(files)} files", quiet=quiet):
+    with output.waiting(f"measuring {len(files)} files", quiet=quiet):
         found = measure_all(
             files,
             which=which,
@@ -92,7 +89,7 @@ def measure(
             thresholds=threshold or (),
             **reading,
         )
-    output.show_result(measures_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found, json=json, markdown=markdown)
 
 
 @reads_files(without=("by", "time", "regression"))
@@ -123,12 +120,11 @@ def plan(
     """Plan a comparison: the replicas and rows needed to detect a difference in churn."""
     options.one_form(json=json, markdown=markdown)
     from traintwice.compare import plan as plan_with
-    from traintwice.tables._measures import plan_sheet
 
     sizes = without_unsaid({"replicas": replicas, "rows": rows})
-    with waiting("reading the pilot", quiet=quiet):
+    with output.waiting("reading the pilot", quiet=quiet):
         found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
-    output.show_result(plan_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found, json=json, markdown=markdown)
 
 
 def tokens(
@@ -148,11 +144,10 @@ def tokens(
     """Compare two language models token by token: files of llama.cpp (--kl-divergence-base), or JSONL of responses with logprobs."""
     options.one_form(json=json, markdown=markdown)
     from traintwice.compare import diff_tokens
-    from traintwice.tables._measures import tokens_sheet
 
-    with waiting(f"comparing {base} and {other}", quiet=quiet):
+    with output.waiting(f"comparing {base} and {other}", quiet=quiet):
         found = diff_tokens(base, other, level=level, least=least)
-    output.show_result(tokens_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found, json=json, markdown=markdown)
 
 
 Out = Annotated[
@@ -194,7 +189,7 @@ def selective(
     from traintwice.tables._measures import selective_sheet
 
     _check_out(out, [*files, *(against or ())])
-    with waiting(f"reading {len(files)} files", quiet=quiet):
+    with output.waiting(f"reading {len(files)} files", quiet=quiet):
         found = selective_ensemble(files, alpha=alpha, level=level, **reading)
         agreement = None
         if against:
@@ -202,7 +197,7 @@ def selective(
     if out is not None:
         write_answers(out, found.answers, ids=found.ids, class_names=found.class_names)
     plain = {**found.to_dict(), **({} if agreement is None else {"agreement": agreement.to_dict()})}
-    output.show_result(selective_sheet(found, agreement), plain=plain, json=json, markdown=markdown)
+    output.show_result(found, selective_sheet(found, agreement), plain=plain, json=json, markdown=markdown)
 
 
 @reads_files(without=("by", "time", "regression"))
@@ -227,16 +222,15 @@ def update(
     options.one_form(json=json, markdown=markdown)
     from traintwice.compare import update_predictions
     from traintwice.predictions._array_files import write_answers
-    from traintwice.tables._measures import update_sheet
 
     if calibration is not None and not reading.get("label"):
         raise BadInput("--calibration reads labelled rows; name the column of their labels with --label")
     _check_out(out, [old, new, *(calibration or ())])
-    with waiting(f"reading {old} and {new}", quiet=quiet):
+    with output.waiting(f"reading {old} and {new}", quiet=quiet):
         found = update_predictions(old, new, flip_cost=flip_cost, calibration=calibration, level=level, **reading)
     if out is not None:
         write_answers(out, found.answers, ids=found.ids, class_names=found.class_names, taken=found.taken)
-    output.show_result(update_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found, json=json, markdown=markdown)
 
 
 def history(
@@ -257,5 +251,5 @@ def history(
         from traintwice.report import write_history
 
         write_history(found, report)
-    output.show_result(found.sheet(), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found, json=json, markdown=markdown)
     output.show_page(report, wanted=not json and not markdown)

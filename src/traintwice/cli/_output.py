@@ -1,4 +1,4 @@
-"""How a command prints and how it ends: one form on standard output, files, messages, streams, signals and the exit status."""
+"""How a command prints and ends: one form on standard output, files, messages, progress, streams, signals and the exit status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -18,10 +20,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from traintwice._addresses import without_secrets
 from traintwice._files import refuse_overwriting, remove_all_scratch, write_whole
 from traintwice._formatting import visible
 from traintwice._versions import made_by
 from traintwice.errors import BadInput, StoreError
+from traintwice.progress import ProgressUnit, reporting_to
 
 if TYPE_CHECKING:
     from traintwice.tables import Sheet
@@ -42,6 +46,9 @@ COLOURS = {
 
 UNLIMITED = 1_000_000
 """Width where there is no terminal and ``COLUMNS`` is not set."""
+
+FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
+"""Without a terminal: time of the first line of progress of a comparison, and time between the next ones."""
 
 
 class Outcome(SystemExit):
@@ -89,14 +96,26 @@ def _coloured(text: str, meaning: str) -> str:
     return f"\033[1;{COLOURS[meaning]}m{text}\033[0m" if meaning in COLOURS else text
 
 
-def show_result(*sheets: Sheet, plain: dict[str, Any], json: bool, markdown: bool = False) -> None:
-    """Print a result in the requested form; of several sheets (see `show_sheet`) Markdown has the first."""
+def show_result(
+    found: Any, *sheets: Sheet, json: bool, markdown: bool = False, plain: dict[str, Any] | None = None, after: str = ""
+) -> None:
+    """Print a result in the requested form: as JSON, or as its sheet.
+
+    Args:
+        found: the result.
+        sheets: in place of the result's own, see `show_sheet`; Markdown has the first.
+        json, markdown: the form; text by default.
+        plain: values for JSON in place of the result's own.
+        after: lines after the text.
+    """
     if json:
-        show_json(plain)
-    elif markdown:
+        show_json(found.to_dict() if plain is None else plain)
+        return
+    sheets = sheets or (found.sheet(),)
+    if markdown:
         show_markdown(sheets[0])
     else:
-        show_sheet(*sheets)
+        show_sheet(*sheets, after=after)
 
 
 def show_markdown(sheet: Sheet) -> None:
@@ -137,6 +156,77 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) 
         if not path.parent.is_dir():
             raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
     refuse_overwriting(outputs, inputs)
+
+
+@contextmanager
+def waiting(doing: str, *, quiet: bool) -> Iterator[None]:
+    """Report progress of long work: a bar on a terminal, a line a minute elsewhere, nothing when quiet."""
+    doing = visible(without_secrets(doing))
+    if quiet:
+        yield
+    elif sys.stderr.isatty():
+        with _bar(doing):
+            yield
+    else:
+        lines = Lines(doing)
+        try:
+            with reporting_to(lines.update):
+                yield
+        finally:
+            lines.stop()
+
+
+class Lines:
+    """A line after `FIRST_SECONDS`, then one every `EVERY_SECONDS`; short work prints none."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing, self._started, self._done = doing, time.monotonic(), threading.Event()
+        self._pass: tuple[float, float, ProgressUnit, float, float] | None = None
+        self._thread = threading.Thread(target=self._print_lines, daemon=True)
+        self._thread.start()
+
+    def update(self, done: float, total: float, unit: ProgressUnit = "rows") -> None:
+        """Progress of a pass: done, and total. A smaller ``done``, or another unit, starts a new pass."""
+        now = time.monotonic()
+        same_pass = self._pass is not None and done >= self._pass[0] and unit == self._pass[2]
+        self._pass = (done, total, unit, self._pass[3] if self._pass and same_pass else now, now)
+
+    def stop(self) -> None:
+        """Print no more lines."""
+        self._done.set()
+        self._thread.join()
+
+    def line(self) -> str:
+        """The line to print now."""
+        text = f"traintwice: {self._doing}, {time.monotonic() - self._started:.0f} s so far"
+        if self._pass is None:
+            return text
+        done, total, unit, started, now = self._pass
+        left = f", about {(now - started) / done * (total - done):.0f} s left" if now > started and done else ""
+        reached = f"{done:,} of {total:,} rows" if unit == "rows" else f"{done:.0f} % of this step"
+        return f"{text}, {reached}{left}"
+
+    def _print_lines(self) -> None:
+        wait = FIRST_SECONDS
+        while not self._done.wait(wait):
+            print(self.line(), file=sys.stderr, flush=True)
+            wait = EVERY_SECONDS
+
+
+@contextmanager
+def _bar(doing: str) -> Iterator[None]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(doing, total=None)
+        with reporting_to(lambda done, total, unit: bars.update(bar, completed=done, total=total)):
+            yield
 
 
 def show_error(message: str) -> None:

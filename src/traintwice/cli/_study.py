@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import closing
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -17,7 +21,6 @@ from traintwice._files import TEMPORARY, write_whole
 from traintwice._processes import Started
 from traintwice._user_code import allow_imports, named_code
 from traintwice.cli import _output as output
-from traintwice.cli._progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
@@ -45,6 +48,12 @@ from traintwice.study._determinism import Audit
 from traintwice.tables import Table
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
+
+Advance = Callable[[str], None]
+"""Counts a replica of a digest as finished."""
+
+STUDY_SECONDS = 10
+"""Without a terminal: time between two lines of progress of a study."""
 
 REPRODUCTION = "traintwice-reproduction"
 NOT_INSTALLED = (
@@ -143,6 +152,62 @@ def train(
     for note in notes:
         print(f"traintwice: {note}", file=sys.stderr)
     return gather(experiment, store, data)
+
+
+@contextmanager
+def progress_for(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], *, quiet: bool) -> Iterator[Advance]:
+    """A function that counts a replica of a digest as finished: bars on a terminal, lines elsewhere, nothing when quiet.
+
+    ``shown`` has the digests that each bar counts; there are so many replicas of each digest.
+    """
+    console = Console(stderr=True)
+    if quiet or not plan.missing:
+        yield lambda key: None
+    elif not console.is_terminal:
+        yield _in_lines(replicas, plan)
+    else:
+        left = TimeRemainingColumn(elapsed_when_finished=True)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), left)
+        with Progress(*columns, console=console) as bars:
+            yield _in_bars(replicas, plan, shown, bars)
+
+
+def _in_lines(replicas: int, plan: Plan) -> Advance:
+    """A line every ten seconds, and one for each finished recipe."""
+    left = Counter(task.key for task in plan.missing)
+    total, started = len(plan.missing), time.monotonic()
+    printed = started
+
+    def advance(key: str) -> None:
+        nonlocal printed
+        left[key] -= 1
+        now, remaining = time.monotonic(), left.total()
+        if left[key] == 0:
+            for row in (row for row, of_row in plan.keys.items() if of_row == key):
+                print(f"{row}: {replicas}/{replicas} replicas after {now - started:.0f} s", file=sys.stderr, flush=True)
+        elif now - printed >= STUDY_SECONDS:
+            seconds = (now - started) / (total - remaining) * remaining
+            print(f"{total - remaining} of {total} replicas, about {seconds:.0f} s left", file=sys.stderr, flush=True)
+            printed = now
+
+    return advance
+
+
+def _in_bars(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], bars: Progress) -> Advance:
+    """A bar for each recipe, or each way of a chain, with the time left."""
+    left = Counter(task.key for task in plan.missing)
+    of_key: dict[str, list[TaskID]] = {}
+    for name, keys in shown.items():
+        total = replicas * len(keys)
+        bar = bars.add_task(name, total=total, completed=total - sum(left[key] for key in keys))
+        for key in keys:
+            of_key.setdefault(key, []).append(bar)
+
+    def advance(key: str) -> None:
+        for bar in of_key.get(key, ()):  # earlier models have no bar
+            bars.advance(bar)
+
+    return advance
 
 
 def engines_in_words(plan: Plan, replicas: int) -> list[str]:

@@ -202,7 +202,7 @@ def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: boo
         raise unknown("recipe", name, recipes)
     base = plain.get("seed", 0) if seed is None else seed
     found = check_same_seed(plain["train"], settings=recipes[name], seed=base, **plain.get("reading", {}))
-    output.show_result(found.sheet(), plain=found.to_dict(), json=json)
+    output.show_result(found, json=json)
     if not found.equal:
         raise output.Outcome(1)
 
@@ -228,7 +228,6 @@ def chain(
     require("torch", extra="torch", purpose="training")
     out = options.page_folder(report, no_report=no_report)
     from traintwice.cli import _study as verbs
-    from traintwice.cli._progress import progress_for
     from traintwice.study import Chain, Store, gather_chain, prepare_chain, train_chain
 
     plan = Chain.read(file)
@@ -242,13 +241,13 @@ def chain(
     shown = {str(way): keys for way, keys in made.keys.items()}
     with (
         output.interruptible(),
-        progress_for(plan.replicas, made.plan, shown, quiet=quiet) as advance,
+        verbs.progress_for(plan.replicas, made.plan, shown, quiet=quiet) as advance,
         closing(train_chain(plan, opened, made)) as finishing,
     ):
         for finished in finishing:
             advance(finished.task.key)
     found = gather_chain(plan, opened, made)
-    output.show_result(found.sheet(), plain=found.to_dict(), json=json)
+    output.show_result(found, json=json)
     if out is not None:
         from traintwice.report import write_chain
 
@@ -300,7 +299,7 @@ def tune(
             final(tuning, found_trials), store, execution=execution, mix_numerics=False, save_weights=False, quiet=quiet
         )
     found = tuned(tuning, found_trials, results)
-    output.show_result(found.sheet(), plain=found.to_dict(), json=json)
+    output.show_result(found, json=json)
     if found.chosen is not None and not json:
         output.show(f"\nWrite into {file}:\n\n{found.toml()}")
     if out is not None:

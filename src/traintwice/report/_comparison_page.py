@@ -12,8 +12,7 @@ from traintwice.compare._parts import Answer
 from traintwice.compare._results import Diff
 from traintwice.errors import Undefined, require
 from traintwice.gates._budgets import GateResult
-from traintwice.tables import _diff_tables as tables
-from traintwice.tables._diff import bounds, notes, reviews
+from traintwice.tables import _diff as tables
 from traintwice.tables._gate import CONCERNS, budgets_table, gate_sentence
 from traintwice.tables._words import against_floor, left_out, margin_in_words, matching, sentence
 
@@ -86,8 +85,8 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         numbers=[table for table in numbers if table is not None],
         rows=[table for table in (tables.regressed(diff), tables.largest_changes(diff)) if table is not None],
         no_rows=diff.no_rows,
-        notes=[*notes(diff), *left_out(diff.left_out)],
-        sentences=[sentence(text) for text in (reviews(diff), bounds(diff)) if text],
+        notes=[*tables.notes(diff), *left_out(diff.left_out)],
+        sentences=[sentence(text) for text in (tables.reviews(diff), tables.bounds(diff)) if text],
         files=[
             (visible(name), visible(layout)) for name, layout in zip(diff.alignment.files, diff.alignment.layouts, strict=True)
         ],

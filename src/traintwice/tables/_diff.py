@@ -1,14 +1,15 @@
-"""Sheet of a comparison of two models: answers first, then the numbers behind them."""
+"""Sheet of a comparison of two models: answers first, then the tables of the numbers behind them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from traintwice._formatting import value_of, visible
+from traintwice._formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
+from traintwice.compare._parts import ChangedRow, Slice
 from traintwice.compare._results import Diff, worst
-from traintwice.tables import _diff_tables as tables
-from traintwice.tables._sheet import Line, Sheet
+from traintwice.metrics import ALL
+from traintwice.tables._sheet import Cell, Column, Line, Row, Sheet, Table, text_columns
 from traintwice.tables._words import (
     against_floor,
     counted,
@@ -16,9 +17,11 @@ from traintwice.tables._words import (
     headline,
     left_out,
     margin_in_words,
+    plain_title,
     sentence,
     slice_name,
 )
+from traintwice.types import Estimate
 
 MOST_IN_ANSWER = 3
 """Number of slices that the answer itself names."""
@@ -26,13 +29,19 @@ MOST_IN_ANSWER = 3
 MOST_NAMED, MOST_ROWS = 6, 3
 """Number of slices that a paragraph names, and of rows in the short form."""
 
+LONGEST_CLASS = 40
+"""Width of a class name in a cell, in columns."""
+
+MOST_SLICES = 50
+"""Rows of a table of slices; JSON has all."""
+
 
 def diff_sheet(diff: Diff, *, every: bool = False, rows: int = MOST_ROWS) -> Sheet:
     """Headline, answers and verdict; with ``every`` also noise floors, slices with findings, every table and every note.
 
     Without it the sheet fits on a screen, with ``rows`` regressed rows.
     """
-    shown = tables.every_table(diff) if every else [tables.regressed(diff, most=rows)]
+    shown = every_table(diff) if every else [regressed(diff, most=rows)]
     return Sheet(
         headline=headline(diff.alignment),
         verdict=f"Verdict: {sentence(visible(diff.headline))}",
@@ -52,7 +61,7 @@ def answers(diff: Diff) -> tuple[Line, ...]:
 def notes(diff: Diff) -> Iterator[str]:
     """Notes on the numbers: layouts, rows left out, infinite measures, targets of the intervals, slices left out."""
     yield from _unusual(diff)
-    retrains = f"; ratios to a floor: also for new {diff.words.many}" if _has_ratios(diff) else ""
+    retrains = f"; ratios to a floor: also for new {diff.words.many}" if diff.floor is not None and diff.floor.retrains else ""
     yield f"intervals: {100 * diff.level:g} %, for these two models on {_new_rows(diff)}{retrains}"
     if count := diff.slices_left_out:
         fewer = f"of fewer than {diff.min_support:,} rows {'is' if count == 1 else 'are'} not shown (--min-support)"
@@ -80,10 +89,6 @@ def _unusual(diff: Diff) -> Iterator[str]:
 def _new_rows(diff: Diff) -> str:
     """What intervals are for."""
     return "new rows" if diff.alignment.cluster is None else "new clusters of rows"
-
-
-def _has_ratios(diff: Diff) -> bool:
-    return diff.floor is not None and diff.floor.retrains > 0
 
 
 def reviews(diff: Diff) -> str:
@@ -115,7 +120,229 @@ def _short_notes(diff: Diff) -> Iterator[str]:
     yield from _unusual(diff)
     asked = {name: reason for name, reason in diff.left_out.items() if name in ("thresholds", "top_k")}
     yield from left_out(asked)
-    ratios = f" (ratios: also new {diff.words.many})" if _has_ratios(diff) else ""
+    ratios = f" (ratios: also new {diff.words.many})" if diff.floor is not None and diff.floor.retrains else ""
     count = sum(1 for _ in left_out({k: v for k, v in diff.left_out.items() if k not in asked})) + bool(diff.slices_left_out)
     more = f" · {counted(count, 'more note')}: --full" if count else ""
     yield f"{100 * diff.level:g} % intervals for {_new_rows(diff)}{ratios}{more}"
+
+
+def every_table(diff: Diff) -> tuple[Table | None, ...]:
+    """All tables, those of the answers first."""
+    return (
+        quality(diff),
+        disagreement(diff),
+        floors(diff),
+        decisions(diff),
+        swap_sets(diff),
+        slices(diff, diff.slices, "Slices"),
+        slices(diff, diff.predicted, "By the class that the old model predicts"),
+        slices(diff, diff.periods, "By period"),
+        regressed(diff),
+        movement(diff),
+        calibration(diff),
+        flow(diff),
+        largest_changes(diff),
+    )
+
+
+def quality(diff: Diff) -> Table | None:
+    """Each measure of quality: old, new, change and p-value."""
+    if not diff.quality:
+        return None
+    rows = []
+    for q in diff.quality:
+        digits = digits_of(q.change, q.unit)
+        p = "–" if q.p_value is None or math.isnan(q.p_value) else probability(q.p_value).removeprefix("= ")
+        cells = {"old": value_of(q.old, q.unit, digits), "new": value_of(q.new, q.unit, digits)}
+        rows.append(Row(plain_title(q.title), {**cells, "change": change(q.change, q.unit), "p": p}))
+    return Table("Quality", text_columns("old", "new", "change", "p"), tuple(rows))
+
+
+def disagreement(diff: Diff) -> Table | None:
+    """Every measure of disagreement; also soft measures at matched temperatures if requested."""
+    if not diff.measures:
+        return None
+    rows = [Row(plain_title(m.title), {"value": with_interval(m.estimate, m.unit)}) for m in diff.measures]
+    notes = []
+    if any(m.soft for m in diff.measures):
+        soft = ", ".join(m.title for m in diff.measures if m.soft)
+        notes.append(f"soft measures, which depend on confidence: {soft}")
+    if diff.matched is not None:
+        at = f"at temperatures {diff.matched.old:.3g} and {diff.matched.new:.3g}"
+        rows += [
+            Row(f"{plain_title(m.title)}, matched", {"value": with_interval(m.estimate, m.unit)}) for m in diff.matched.measures
+        ]
+        notes.append(f"matched: {at}, fitted to log loss on {diff.matched.held_out:,} held-out rows")
+    return Table("Between old and new", text_columns("value"), tuple(rows), tuple(notes))
+
+
+def floors(diff: Diff) -> Table | None:
+    """Every change with a noise floor: churn, negative flips, decisions, swap sets."""
+    wanted = [*diff.floors, *(x.floor for x in (*diff.decisions, *diff.swap_sets) if x.floor is not None)]
+    if not wanted:
+        return None
+    rows = []
+    for f in wanted:
+        digits = digits_of(f.excess, f.unit)
+        cells = {
+            "value": value_of(f.value, f.unit, digits),
+            "floor": value_of(f.floor, f.unit, digits),
+            "ratio": times(f.ratio.value, word=False),
+            "ends": _ends(f.ratio),
+            "excess": change(f.excess, f.unit),
+            "verdict": f.verdict,
+            "more": "" if not f.more_retrains else f"{f.more_retrains:,} more",
+        }
+        rows.append(Row(visible(f.title), cells))
+    titles = {"value": "change", "floor": "floor", "ratio": "times the floor", "ends": "interval"}
+    titles |= {"excess": "excess", "verdict": "verdict"}
+    if any(f.more_retrains for f in wanted):
+        titles["more"] = f"{diff.words.many} to decide"
+    notes = [f"within noise means below {wanted[0].margin:g} times the floor"]
+    if not wanted[0].new_retrains:
+        notes.append(diff.words.basis)
+    return Table(f"Against {diff.words.noise}", text_columns(**titles), tuple(rows), tuple(notes))
+
+
+def decisions(diff: Diff) -> Table | None:
+    """Decisions at each threshold: share of positive decisions, and changes in both directions."""
+    titles = ("positive, old", "positive, new", "changed", "to positive", "to negative")
+    rows = [
+        (f"score ≥ {d.threshold:g}", (d.old_positive, d.new_positive, d.changed, d.to_positive, d.to_negative))
+        for d in diff.decisions
+    ]
+    return _fractions("Decisions", titles, rows)
+
+
+def swap_sets(diff: Diff) -> Table | None:
+    """Top-k sets of both models: overlap, swapped rows, and positives among rows that entered and left."""
+    titles = ("in both", "swapped", "positive of entering", "positive of leaving")
+    rows = [(f"top {s.rows:,}", (s.overlap, s.swapped / s.rows, s.entered_positive, s.left_positive)) for s in diff.swap_sets]
+    return _fractions("Rows of highest score", titles, rows)
+
+
+def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_SLICES) -> Table | None:
+    """Slices in their order, with the significant findings of each."""
+    if not parts:
+        return None
+    columns = [Column("rows", "rows", "text"), Column("churn", "churn", "fraction")]
+    if any(s.tests and s.tests[0].old is not None for s in parts):
+        columns.append(Column("against", "other rows" if parts[0].excess is None else "its floor", "fraction"))
+    if any(s.negative_flips is not None for s in parts):
+        columns.append(Column("regressed", "right → wrong", "fraction"))
+    if any(s.accuracy_change is not None for s in parts):
+        columns.append(Column("accuracy", "accuracy, pp", "points"))
+    units = {m.__name__: m.definition.unit for m in ALL}
+    further = dict.fromkeys(name for s in parts for name in s.measures)
+    columns += [Column(name, name.replace("_", " "), units.get(name, "number")) for name in further]
+    columns += [Column("q", "q", "text"), Column("found", "significant", "text")]
+    rows = tuple(Row(slice_name(s.column, s.value), _slice_cells(s)) for s in parts[:most])
+    notes = [f"{len(parts) - most:,} more slices in --json"] if len(parts) > most else []
+    against = "its floor" if diff.floors else "the churn of all other rows"
+    notes.append(f"q: churn against {against}, accuracy and recall against no change (Benjamini-Hochberg over all slices)")
+    return Table(title, tuple(columns), rows, tuple(notes))
+
+
+def regressed(diff: Diff, *, most: int | None = None) -> Table | None:
+    """The first rows that went from right to wrong; for a regression the rows that got worse most."""
+    shown = diff.regressed[:most]
+    what = "Rows that got worse" if diff.regression else diff.words.regressed
+    return _rows(diff, shown, f"{what} (first {len(shown):,} of {diff.regressed_rows:,})")
+
+
+def largest_changes(diff: Diff) -> Table | None:
+    """Rows whose prediction changed most."""
+    return _rows(diff, diff.largest_changes, "Largest changes", distance=True)
+
+
+def movement(diff: Diff) -> Table | None:
+    """Distances between old and new probabilities: shares beyond each tolerance, quantiles, KL divergence in both directions."""
+    moved = diff.movement
+    if moved is None:
+        return None
+    cells = [(f"moved by more than {name}", value_of(e, "fraction"), between(e, "fraction")) for name, e in moved.beyond.items()]
+    cells += [(f"{_percent(share)} of rows moved by at most", number(q, "number", 4), "") for share, q in moved.quantiles.items()]
+    for title, kl in (("KL(old ‖ new)", moved.kl_old_new), ("KL(new ‖ old)", moved.kl_new_old)):
+        cells += [(f"{title}, {'mean' if key == 'mean' else _percent(key)}", number(v, "number", 4), "") for key, v in kl.items()]
+    rows = tuple(Row(name, {"value": value, "ends": ends}) for name, value, ends in cells)
+    return Table("How far probabilities moved (total variation distance)", text_columns(value="", ends="interval"), rows)
+
+
+def calibration(diff: Diff) -> Table | None:
+    """Calibration error of each model, and its expected value for a calibrated model."""
+    titles = ("calibration error", "if perfectly calibrated", "less chance")
+    return _fractions("Calibration", titles, [(c.model, (c.ece, c.if_calibrated, c.debiased)) for c in diff.calibration])
+
+
+def flow(diff: Diff) -> Table | None:
+    """The most frequent changes from one predicted class to another."""
+    if diff.flow is None or not diff.flow.cells:
+        return None
+    cells = diff.flow.cells[:10]
+    rows = tuple(Row(_both(c.old, c.new), {"rows": f"{c.rows:,}", "share": c.share}) for c in cells)
+    more = diff.flow.changed_cells - len(cells)
+    columns = (*text_columns("rows"), Column("share", "of all rows", "fraction"))
+    return Table("Where predicted classes went", columns, rows, (f"{more:,} more pairs of classes",) if more > 0 else ())
+
+
+def _rows(diff: Diff, shown: Sequence[ChangedRow], title: str, *, distance: bool = False) -> Table | None:
+    if not shown:
+        return None
+    columns = [Column("label", "truth" if diff.regression else "label", "text"), Column("change", "old → new", "text")]
+    if any(r.old_probability is not None for r in shown):
+        columns.append(Column("probability", "P(old class)", "text"))
+    if distance or diff.regression:
+        columns.append(Column("distance", "distance", "number"))
+    if any(r.instability is not None for r in shown):
+        columns.append(Column("instability", "instability", "number"))
+    further = list(dict.fromkeys(name for r in shown for name in r.shown))
+    columns += [Column(f"shown:{name}", visible(name), "text") for name in further]
+    known = [c for c in columns if c.key != "label" or any(r.label is not None for r in shown)]
+    return Table(title, tuple(known), tuple(Row(_row_name(r), _row_cells(r)) for r in shown))
+
+
+def _row_name(row: ChangedRow) -> str:
+    return visible(str(row.id)) if row.id is not None else f"row {row.position:,}"
+
+
+def _row_cells(row: ChangedRow) -> dict[str, Cell]:
+    known = row.old_probability is not None and row.new_probability is not None
+    return {
+        "change": _both(row.old, row.new),
+        "probability": f"{row.old_probability:.3f} → {row.new_probability:.3f}" if known else None,
+        "label": cut(visible(row.label), LONGEST_CLASS) if row.label is not None else None,
+        "distance": row.distance,
+        "instability": row.instability,
+        **{f"shown:{name}": "–" if value is None else cut(visible(value), LONGEST_CLASS) for name, value in row.shown.items()},
+    }
+
+
+def _slice_cells(s: Slice) -> dict[str, Cell]:
+    return {
+        **s.measures,
+        "rows": f"{s.rows:,}",
+        "churn": s.churn,
+        "against": s.tests[0].old if s.tests else None,
+        "regressed": s.negative_flips,
+        "accuracy": s.accuracy_change,
+        "q": probability(s.q_value).removeprefix("= ") if s.tests else "–",
+        "found": "; ".join(findings(s)),
+    }
+
+
+def _fractions(title: str, titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> Table | None:
+    columns = tuple(Column(name, name, "fraction") for name in titles)
+    made = tuple(Row(name, dict(zip(titles, cells, strict=True))) for name, cells in rows)
+    return Table(title, columns, made) if rows else None
+
+
+def _both(old: str, new: str) -> str:
+    return " → ".join(cut(visible(name), LONGEST_CLASS) for name in (old, new))
+
+
+def _ends(ratio: Estimate) -> str:
+    return "" if math.isnan(ratio.low) else f"{times(ratio.low, word=False)} to {times(ratio.high, word=False)}"
+
+
+def _percent(share: str) -> str:
+    return f"{100 * float(share):g} %"

@@ -1,4 +1,4 @@
-"""Sheet and JUnit file of a gate, and the sheet of its self-test."""
+"""Sheet and JUnit file of a gate, the sheet of its self-test, and that of the launches of a ledger."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from traintwice._formatting import between, limits_in_words, value_of, visible, with_interval
+from traintwice._formatting import between, change, limits_in_words, value_of, visible, with_interval
 from traintwice._versions import made_by
+from traintwice.compare import _ledger as ledger
+from traintwice.compare._ledger import History, Launch
 from traintwice.compare._results import Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
 from traintwice.tables._diff import answers, notes
-from traintwice.tables._sheet import Line, Row, Sheet, Table, text_columns
+from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
 from traintwice.tables._words import counted, headline, sentence, slice_name
 
 MOST_CHECKS = 40
@@ -22,6 +24,9 @@ MOST_BUDGETS = 4
 
 CONCERNS = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
 """Outcome of a gate to its concern."""
+
+MAIN = ("churn", "regression_difference")
+"""Measures of which a launch has one."""
 
 
 def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
@@ -167,3 +172,60 @@ def _cells(check: Check) -> dict[str, str]:
 def _xml(text: str) -> str:
     """The text without characters that XML 1.0 does not allow."""
     return "".join(c if c not in "\ufffe\uffff" else "\ufffd" for c in visible(text))
+
+
+def history_sheet(found: History) -> Sheet:
+    """One row for each launch: rows, churn and its floor, right → wrong, the change of accuracy, the outcome and its budgets."""
+    first, last = found.launches[0], found.launches[-1]
+    gates = [launch.outcome for launch in found.launches if launch.outcome is not None]
+    counts = ", ".join(f"{gates.count(word)} {word}" for word in ("kept", "over", "inconclusive") if word in gates)
+    many = f"{len(found.launches):,} launch{'' if len(found.launches) == 1 else 'es'}"
+    headline = f"{visible(found.path)} · {many} from {first.date[:10]} to {last.date[:10]}"
+    verdict = f"Last launch: {visible(last.headline)}{'' if last.outcome is None else f' Gate: {last.outcome}.'}"
+    return Sheet(
+        headline, verdict, tables=(launches_table(found),), notes=(*([f"gates: {counts}"] if counts else []), *found.notes)
+    )
+
+
+def launches_table(found: History) -> Table:
+    """The launches, oldest first; columns without any value are left out."""
+    unit: CellUnit = "number" if any("regression_difference" in launch.numbers for launch in found.launches) else "fraction"
+    columns = (
+        *text_columns(models="old → new", rows="rows"),
+        Column("churn", "churn" if unit == "fraction" else "difference", unit),
+        Column("floor", "floor", unit),
+        Column("lost", "right → wrong", "fraction"),
+        *text_columns(quality="quality", outcome="gate", budgets="budgets"),
+    )
+    rows = tuple(Row(launch.date[:16].replace("T", " "), _launch_cells(launch)) for launch in found.launches)
+    known = tuple(c for c in columns if any(row.cells.get(c.key) is not None for row in rows))
+    return Table("Launches", known, rows)
+
+
+def _launch_cells(launch: Launch) -> dict[str, Cell]:
+    main = next((name for name in MAIN if name in launch.numbers), None)
+    quality = quality_of(launch)
+    return {
+        "models": f"{visible(launch.old.name)} → {visible(launch.new.name)}",
+        "rows": f"{launch.rows:,}",
+        "churn": None if main is None else launch.numbers[main],
+        "floor": launch.floors.get(main or ""),
+        "lost": launch.numbers.get("negative_flips"),
+        "quality": None if quality is None else " ".join(quality),
+        "outcome": launch.outcome,
+        "budgets": "; ".join(_limits_of(c) for c in launch.checks) or None,
+    }
+
+
+def _limits_of(check: ledger.Check) -> str:
+    limits = (("≤", check.max), ("≥", check.min))
+    allowed = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    return f"{visible(check.budget)} {'–' if check.number is None else value_of(check.number, 'number', 4)} {allowed}"
+
+
+def quality_of(launch: Launch) -> tuple[str, str] | None:
+    """The first measure of quality of a launch and its change, in words."""
+    for name, estimate in launch.quality.items():
+        unit = "fraction" if name in ("accuracy", "precision", "recall", "mean_score") else "number"
+        return name.replace("_", " "), change(estimate, unit)
+    return None

@@ -300,7 +300,7 @@ SHEETS = {
     "SelectiveEnsemble": "traintwice.tables._measures.selective_sheet",
     "PredictionUpdate": "traintwice.tables._measures.update_sheet",
     "TokenDiff": "traintwice.tables._measures.tokens_sheet",
-    "History": "traintwice.tables._kept.history_sheet",
+    "History": "traintwice.tables._gate.history_sheet",
     "SelfTest": "traintwice.tables._gate.self_test_sheet",
 }
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""
