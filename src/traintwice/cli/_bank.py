@@ -59,7 +59,6 @@ def bank(
 
     Predictions of a bank are named bank:STUDY/RECIPE wherever files are: `traintwice measure bank:ad-mnist/ema`.
     """
-    options.one_form(json=json, markdown=markdown)
     in_words = {"--cost": cost, "--data": data, "--network": network}
     of_add = {"--to": to, "--name": as_name, "--replace": replace, **in_words}
     if name != ADD and (given := [option for option, value in of_add.items() if value]):

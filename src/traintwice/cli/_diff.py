@@ -12,7 +12,7 @@ import typer
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._options import NOTHING_SAID, in_columns, in_more, in_output, reads_files, split, without_unsaid
-from traintwice.errors import BadInput, cells_kept_out, require_charts
+from traintwice.errors import BadInput, cells_kept_out
 from traintwice.predictions._reading import Reading
 
 
@@ -69,14 +69,10 @@ def diff(
     quiet: options.Quiet = False,
 ) -> None:
     """Compare an old and a new model on the same rows: quality, changed answers, slices, and the noise of retraining."""
-    options.one_form(json=json, markdown=markdown, short=short)
     if no_rows and (rows is not None or show):
         raise BadInput(
             f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows leaves rows out of all output"
         )
-    if report is not None:
-        require_charts("--report")
-
     read = [old, new, *(floor or ()), *(new_floor or ()), *(sums or ())]
     output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, read)
     from traintwice.compare import diff as compare_two

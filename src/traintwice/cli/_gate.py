@@ -14,7 +14,7 @@ from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._diff import by_sums
 from traintwice.cli._options import NOTHING_SAID, in_output, reads_files, without_unsaid
-from traintwice.errors import BadInput, cells_kept_out, require_charts
+from traintwice.errors import BadInput, cells_kept_out
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
@@ -103,10 +103,6 @@ def gate(
     quiet: options.Quiet = False,
 ) -> None:
     """Check the change between two models against budgets. Exit status: 0 kept, 1 over, 3 inconclusive, 2 a mistake."""
-    options.one_form(json=json, markdown=markdown, short=short)
-    if report is not None:
-        require_charts("--report")
-
     lists = [word[1:] for word in waive or () if word.startswith("@")]
     read = [*_files_of(old, new), *(sums or ()), *(floor or ()), *(new_floor or ()), *lists]
     output.check_outputs({"--junit": junit, "--report": report, "--ledger": ledger}, read)

@@ -12,7 +12,7 @@ from traintwice._addresses import without_secrets
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._options import NOTHING_SAID, reads_files, without_unsaid
-from traintwice.errors import BadInput, require_charts
+from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def measure(
     quiet: options.Quiet = False,
 ) -> None:
     """Measure how much the replicas of a recipe disagree, or compare two recipes."""
-    options.one_form(json=json, markdown=markdown)
     if against and (match_temperature or multiplicity):
         option = "--match-temperature" if match_temperature else "--multiplicity"
         raise BadInput(f"{option} and --against exclude each other: {option} measures one recipe")
@@ -118,7 +117,6 @@ def plan(
     quiet: options.Quiet = False,
 ) -> None:
     """Plan a comparison: the replicas and rows needed to detect a difference in churn."""
-    options.one_form(json=json, markdown=markdown)
     from traintwice.compare import plan as plan_with
 
     sizes = without_unsaid({"replicas": replicas, "rows": rows})
@@ -142,7 +140,6 @@ def tokens(
     quiet: options.Quiet = False,
 ) -> None:
     """Compare two language models token by token: files of llama.cpp (--kl-divergence-base), or JSONL of responses with logprobs."""
-    options.one_form(json=json, markdown=markdown)
     from traintwice.compare import diff_tokens
 
     with output.waiting(f"comparing {base} and {other}", quiet=quiet):
@@ -183,7 +180,6 @@ def selective(
     quiet: options.Quiet = False,
 ) -> None:
     """Answer rows whose majority vote is significant, and no others."""
-    options.one_form(json=json, markdown=markdown)
     from traintwice.compare import selective_agreement, selective_ensemble
     from traintwice.predictions._array_files import write_answers
     from traintwice.tables._measures import selective_sheet
@@ -219,7 +215,6 @@ def update(
     quiet: options.Quiet = False,
 ) -> None:
     """Decide for each row whether to serve the new answer or to keep the old one."""
-    options.one_form(json=json, markdown=markdown)
     from traintwice.compare import update_predictions
     from traintwice.predictions._array_files import write_answers
 
@@ -240,9 +235,6 @@ def history(
     markdown: options.Markdown = False,
 ) -> None:
     """Show the launches of a ledger over time: churn and its floor, right → wrong, quality, budgets."""
-    options.one_form(json=json, markdown=markdown)
-    if report is not None:
-        require_charts("--report")
     from traintwice.compare import history as read
 
     output.check_outputs({"--report": report}, [str(ledger)])

@@ -212,21 +212,12 @@ def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
     return [m.__name__ for m in ALL if m.definition.one_pass or not one_pass]
 
 
-def one_form(*, short: bool = False, **forms: bool) -> None:
-    """Refuse two forms of standard output, and ``--short`` without ``--markdown``."""
-    wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
-    if len(wanted) > 1:
-        raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output has one form")
-    if short and not forms.get("markdown"):
-        raise BadInput("--short: is for --markdown; pass --markdown --short")
-
-
 SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test", "--sums")
 """Options that take several files."""
 
 
 class Verb(TyperCommand):
-    """A verb with options such as ``--floor a.csv b.csv c.csv``.
+    """A verb with one form of output, and with options such as ``--floor a.csv b.csv c.csv``.
 
     Such an option takes all words up to the next option. If the arguments of the verb are then missing, they are the last of these words:
     ``--floor 'again*.csv' old.csv new.csv``.
@@ -237,6 +228,14 @@ class Verb(TyperCommand):
         for option in self.params:
             if isinstance(option, TyperOption) and option.is_flag:
                 option.metavar = ""  # a flag has no value to show in --help
+
+    def invoke(self, ctx: Any) -> Any:
+        """Refuse two forms of standard output, and ``--short`` without ``--markdown``."""
+        if ctx.params.get("json") and ctx.params.get("markdown"):
+            raise BadInput("--json and --markdown exclude each other: standard output has one form")
+        if ctx.params.get("short") and not ctx.params["markdown"]:
+            raise BadInput("--short: is for --markdown; pass --markdown --short")
+        return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the name of the option before each of its values, as Click expects."""

@@ -24,7 +24,7 @@ from traintwice._addresses import without_secrets
 from traintwice._files import refuse_overwriting, remove_all_scratch, write_whole
 from traintwice._formatting import visible
 from traintwice._versions import made_by
-from traintwice.errors import BadInput, StoreError
+from traintwice.errors import BadInput, StoreError, require_charts
 from traintwice.progress import ProgressUnit, reporting_to
 
 if TYPE_CHECKING:
@@ -139,7 +139,9 @@ def write_file(path: Path, text: str, *, option: str) -> None:
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) -> None:
-    """Raise before the work if a file, named by its option, cannot be written, or is an input or another output."""
+    """Raise before the work if a file, named by its option, cannot be written or drawn, or is an input or another output."""
+    if outputs.get("--report") is not None:
+        require_charts("--report")
     for option, path in outputs.items():
         if path is None:
             continue

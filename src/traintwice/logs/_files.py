@@ -181,6 +181,20 @@ def _beginning(text: str) -> dict[str, Any]:
     return found
 
 
+def table_rows(path: Path, source: str, expected: str, columns: str = "*", batch: int = 1024) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet or CSV file as objects, some of them at a time; ``expected`` ends the message where it cannot be read."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        try:
+            cursor = connection.execute(f"SELECT {columns} FROM {source}", [str(path)])  # noqa: S608 - names and sources of ours
+            names = [column[0] for column in cursor.description or ()]
+            while rows := cursor.fetchmany(batch):
+                yield from (dict(zip(names, row, strict=True)) for row in rows)
+        except (duckdb.Error, RuntimeError) as error:  # RuntimeError: a name that is not UTF-8
+            raise BadInput(f"{path}: cannot be read ({str(error).splitlines()[0]}). {expected}") from None
+
+
 def at(record: Any, path: str) -> Any:
     """The value that a dotted path leads to in nested objects and lists; `MISSING` where there is none.
 

@@ -19,8 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from traintwice.errors import BadInput
-from traintwice.logs._files import MISSING, Head, at, lines, object_in, text_of
+from traintwice.logs._files import MISSING, Head, at, lines, object_in, table_rows, text_of
 from traintwice.logs._outcomes import Outcomes, Row, Rows
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[^_]*)\.jsonl")
@@ -141,16 +140,8 @@ def read_lighteval(rows: Rows, files: Sequence[Path]) -> Outcomes:
 
 def _details_of(file: Path) -> Iterator[dict[str, Any]]:
     """Rows with the columns that are used."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        try:
-            kept = [name for name in _columns_of(file) if name in _KEPT]
-            cursor = connection.execute(f"SELECT {', '.join(kept)} FROM read_parquet(?)", [str(file)])  # noqa: S608 - names of ours
-            while batch := cursor.fetchmany(BATCH):
-                yield from (dict(zip(kept, row, strict=True)) for row in batch)
-        except duckdb.Error as error:
-            raise BadInput(f"{file}: cannot be read ({str(error).splitlines()[0]}). Copy the file again.") from None
+    kept = ", ".join(name for name in _columns_of(file) if name in _KEPT)
+    return table_rows(file, "read_parquet(?)", "Copy the file again.", kept, BATCH)
 
 
 def _columns_of(path: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
-from traintwice.logs._files import MISSING, Head, at, foreign_records, head_of, lines, text_of
+from traintwice.logs._files import MISSING, Head, at, foreign_records, head_of, lines, table_rows, text_of
 from traintwice.logs._harnesses import is_lighteval, is_lm_eval, read_lighteval, read_lm_eval
 from traintwice.logs._inspect_ai import is_inspect_ai, read_inspect_ai
 from traintwice.logs._json_logs import (
@@ -60,9 +60,6 @@ FIRST_FILES = 100
 
 ID_COLUMNS = ("id", "item_id", "doc_id", "sample_id", "example_id", "question_id", "idx")
 """Columns that are taken for the id, the first that exists, where none is named."""
-
-BATCH = 1024
-"""Rows of a table that are held as Python values."""
 
 
 @typed
@@ -252,20 +249,9 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     if head.kind not in ("parquet", "other"):
         raise BadInput(f"{path}: a {head.kind} file. Expected JSONL, CSV or Parquet.")
-    import duckdb
-
     source = "read_parquet(?)" if head.kind == "parquet" else "read_csv(?, all_varchar=true, header=true)"
-    with duckdb.connect() as connection:
-        try:
-            cursor = connection.execute(f"SELECT * FROM {source}", [str(path)])  # noqa: S608 - one of two texts
-            names = [column[0] for column in cursor.description or ()]
-            number = 0
-            while batch := cursor.fetchmany(BATCH):
-                for row in batch:
-                    number += 1
-                    yield f"row {number}", dict(zip(names, row, strict=True))
-        except (duckdb.Error, RuntimeError) as error:  # RuntimeError: a name that is not UTF-8
-            raise BadInput(f"{path}: cannot be read ({str(error).splitlines()[0]}). Expected JSONL, CSV or Parquet.") from None
+    for number, row in enumerate(table_rows(path, source, "Expected JSONL, CSV or Parquet."), start=1):
+        yield f"row {number}", row
 
 
 def _scalar(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -10,7 +11,7 @@ import altair as alt
 from traintwice._formatting import cut, visible
 from traintwice.compare._parts import Joint, Slice
 from traintwice.compare._results import Diff
-from traintwice.report._style import INK, PALETTE, QUIET, Figure, bounds, drawn
+from traintwice.report._style import INK, PALETTE, QUIET, Figure, bounds, drawn, numbers
 from traintwice.tables._words import findings, slice_name
 from traintwice.types import Estimate
 
@@ -67,12 +68,7 @@ def density_chart(joint: Joint) -> Figure:
                     scale=alt.Scale(type="log", range=BLUES),
                     legend=alt.Legend(title="rows", orient="top", gradientLength=size // 3, tickCount=3, format="~s"),
                 ),
-                tooltip=[
-                    alt.Tooltip("old:Q", title="old from", format=".3~f"),
-                    alt.Tooltip("new:Q", title="new from", format=".3~f"),
-                    alt.Tooltip("rows:Q", format=","),
-                    alt.Tooltip("flips:Q", title="labels changed", format=","),
-                ],
+                tooltip=[*numbers(".3~f", old="old from", new="new from"), *numbers(",", "rows", flips="labels changed")],
             )
         )
         mark: dict[str, Any] = {"color": QUIET, "strokeDash": [3, 3], "strokeWidth": 1, "aria": False}
@@ -118,11 +114,11 @@ def flow_chart(diff: Diff) -> Figure | None:
             for j, count in enumerate(line)
             if i != j
         ]
-        return drawn("flow", text, lambda size: _matrix(names, size), (min(46 * classes, 460),), (185,), {"flow": cells})
+        return drawn("flow", text, partial(_matrix, names), (min(46 * classes, 460),), (185,), {"flow": cells})
     shown = flow.cells[:MOST_CELLS]
     names = unique([f"{cut(visible(c.old), 20)} → {cut(visible(c.new), 20)}" for c in shown])
     bars = [{"flow": name, "rows": c.rows, "share": 100 * c.share} for name, c in zip(names, shown, strict=True)]
-    return drawn("flow", text, lambda width: _bars(names, width), (420,), (150,), {"flow": bars})
+    return drawn("flow", text, partial(_bars, names), (420,), (150,), {"flow": bars})
 
 
 def confidence_chart(diff: Diff) -> Figure | None:
@@ -155,11 +151,7 @@ def confidence_chart(diff: Diff) -> Figure | None:
                 scale=alt.Scale(rangeMin=25, rangeMax=260),
                 legend=alt.Legend(title="rows", orient="top", tickCount=3, format="~s", symbolFillColor=BLUE),
             ),
-            tooltip=[
-                alt.Tooltip("band:N", title="confidence"),
-                alt.Tooltip("churn:Q", title="churn (%)", format=".2f"),
-                alt.Tooltip("rows:Q", format=","),
-            ],
+            tooltip=[alt.Tooltip("band:N", title="confidence"), *numbers(".2f", churn="churn (%)"), *numbers(",", "rows")],
         )
         return alt.layer(base.mark_line(color=BLUE, strokeWidth=1.8), points).properties(width=width, height=height)
 
@@ -194,11 +186,7 @@ def _bars(names: list[str], width: int) -> Any:
             y=alt.Y(
                 "flow:N", sort=names, title=None, axis=alt.Axis(labelLimit=220 if width > 200 else 130, domain=False, ticks=False)
             ),
-            tooltip=[
-                alt.Tooltip("flow:N"),
-                alt.Tooltip("rows:Q", format=","),
-                alt.Tooltip("share:Q", title="share of all rows (%)", format=".2f"),
-            ],
+            tooltip=[alt.Tooltip("flow:N"), *numbers(",", "rows"), *numbers(".2f", share="share of all rows (%)")],
         )
         .properties(width=width, height=alt.Step(24))
     )
@@ -214,12 +202,8 @@ def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, 
     shown = sorted(sorted(range(len(records)), key=lambda i: records[i]["kind"] != KINDS[0])[:MOST_SLICES])
     note = f"{len(shown)} of {len(records)}, significant ones first; the table has more." if len(records) > len(shown) else ""
     end = max(r["high"] for r in (*(records[i] for i in shown), *_records(same_axis)[:MOST_SLICES]))
-    data = [records[i] for i in shown]
-
-    def draw(width: int, label: int) -> Any:
-        return _forest(data, end, width, label)
-
-    return drawn(name, text, draw, (460, 220), (165, 110), {"slices": data, "all": [{"overall": 100 * overall}]}, note)
+    data = {"slices": [records[i] for i in shown], "all": [{"overall": 100 * overall}]}
+    return drawn(name, text, partial(_forest, data["slices"], end), (460, 220), (165, 110), data, note)
 
 
 def periods_chart(diff: Diff) -> Figure | None:
@@ -280,11 +264,9 @@ def _forest(records: Records, end: float, width: int, label: int) -> Any:
     base = alt.Chart(alt.NamedData("slices"))
     tooltip = [
         alt.Tooltip("slice:N"),
-        alt.Tooltip("churn:Q", title="churn (%)", format=".2f"),
-        alt.Tooltip("low:Q", title="from (%)", format=".2f"),
-        alt.Tooltip("high:Q", title="to (%)", format=".2f"),
-        alt.Tooltip("rows:Q", format=","),
-        alt.Tooltip("q:Q", format=".2g"),
+        *numbers(".2f", churn="churn (%)", low="from (%)", high="to (%)"),
+        *numbers(",", "rows"),
+        *numbers(".2g", "q"),
         alt.Tooltip("found:N", title="significant"),
     ]
     layers = [
@@ -295,8 +277,8 @@ def _forest(records: Records, end: float, width: int, label: int) -> Any:
         base.mark_point(filled=True, size=70, opacity=1).encode(x="churn:Q", y=y, color=colour, tooltip=tooltip),
     ]
     if any("floor" in record for record in records):
-        floor = [alt.Tooltip("floor:Q", title="noise floor (%)", format=".2f")]
-        layers.append(base.mark_tick(color=INK, thickness=2, size=12).encode(x="floor:Q", y=y, tooltip=floor))
+        tooltip = numbers(".2f", floor="noise floor (%)")
+        layers.append(base.mark_tick(color=INK, thickness=2, size=12).encode(x="floor:Q", y=y, tooltip=tooltip))
     return alt.layer(*layers).properties(width=width, height=alt.Step(22))
 
 
@@ -305,12 +287,7 @@ def _period(name: str, title: str, records: Records, width: int) -> Any:
         x=alt.X("period:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=True))
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
-    tooltip = [
-        alt.Tooltip("period:N"),
-        alt.Tooltip("value:Q", title=title, format=".2f"),
-        alt.Tooltip("low:Q", title="from", format=".2f"),
-        alt.Tooltip("high:Q", title="to", format=".2f"),
-    ]
+    tooltip = [alt.Tooltip("period:N"), *numbers(".2f", value=title, low="from", high="to")]
     layers = [
         base.mark_area(color=BLUE, opacity=0.15, aria=False).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
         base.mark_line(color=BLUE, strokeWidth=1.8, aria=False).encode(y=y),

@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice import metrics
 from traintwice.metrics._definition import to_numpy
-from traintwice.report._style import INK, PALETTE, QUIET, Figure, by_row, drawn, faceted, span_of_most
+from traintwice.report._style import INK, PALETTE, QUIET, Figure, by_row, drawn, faceted, numbers, span_of_most
 
 if TYPE_CHECKING:
     from traintwice.study import ProgressiveFindings, Results
@@ -72,10 +72,9 @@ def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, 
         )
         tooltip = [
             alt.Tooltip("recipe:N"),
-            alt.Tooltip("confidence:Q", title="mean confidence", format=".3f"),
-            alt.Tooltip("churn:Q", title="churn (%)", format=".2f"),
-            alt.Tooltip("examples:Q", title="share of examples (%)", format=".1f"),
-            alt.Tooltip("flips:Q", title="share of all flips (%)", format=".1f"),
+            *numbers(".3f", confidence="mean confidence"),
+            *numbers(".2f", churn="churn (%)"),
+            *numbers(".1f", examples="share of examples (%)", flips="share of all flips (%)"),
         ]
         line = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
         points = base.mark_point(filled=True, size=38, opacity=1).encode(shape=shape, tooltip=tooltip)
@@ -118,8 +117,8 @@ def drift(found: ProgressiveFindings) -> Figure:
                 strokeDash=dash,
                 tooltip=[
                     alt.Tooltip("recipe:N"),
-                    alt.Tooltip("seen:Q", title="examples seen (thousands)", format=".0f"),
-                    alt.Tooltip("apart:Q", title="relative difference (%)", format=".2f"),
+                    *numbers(".0f", seen="examples seen (thousands)"),
+                    *numbers(".2f", apart="relative difference (%)"),
                     alt.Tooltip("counted:N", title="part of the stream"),
                 ],
             )
@@ -165,7 +164,7 @@ def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: s
             alt.Tooltip("recipe:N"),
             alt.Tooltip("a:O", title="replica"),
             alt.Tooltip("b:O", title="and replica"),
-            alt.Tooltip("churn:Q", title="churn (%)", format=".2f"),
+            *numbers(".2f", churn="churn (%)"),
         ]
         chart = (
             alt.Chart(alt.NamedData("pairs"))
@@ -208,12 +207,7 @@ def over_training(lines: Lines, name: str, *, value: str, along: str) -> Figure:
     )
 
     def draw(columns: int, width: int, height: int) -> Any:
-        tooltip = [
-            alt.Tooltip("recipe:N"),
-            alt.Tooltip("replica:O"),
-            alt.Tooltip("at:Q", title=along, format=".3~g"),
-            alt.Tooltip("value:Q", title=value, format=".4~g"),
-        ]
+        tooltip = [alt.Tooltip("recipe:N"), alt.Tooltip("replica:O"), *numbers(".3~g", at=along), *numbers(".4~g", value=value)]
         chart = (
             alt.Chart(alt.NamedData("lines"))
             .mark_line(strokeWidth=0.9, opacity=0.55, color=PALETTE[1], aria=False)

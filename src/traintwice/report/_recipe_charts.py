@@ -10,7 +10,7 @@ from traintwice import metrics
 from traintwice._formatting import decimals_for, format_cell, number
 from traintwice.compare import Difference, interval
 from traintwice.report._findings import KINDS, grouped, in_points, kinds_of
-from traintwice.report._style import INK, QUIET, Figure, Point, bounds, by_kind, by_row, finish, place, span_of_most
+from traintwice.report._style import INK, QUIET, Figure, Point, bounds, by_kind, by_row, finish, numbers, place, span_of_most
 from traintwice.study import Results, Verdict
 
 HEIGHT = {"wide": 420, "narrow": 400}
@@ -133,11 +133,8 @@ def _axes(spans: Spans) -> tuple[alt.X, alt.Y]:
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    numbers = [(measure, end) for measure in MEASURES for end in ("", "_low", "_high")]
-    return [
-        alt.Tooltip("recipe:N"),
-        *(alt.Tooltip(f"{m}{end}:Q", title=f"{m}{end.replace('_', ' ')} (%)", format=".2f") for m, end in numbers),
-    ]
+    fields = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
+    return [alt.Tooltip("recipe:N"), *numbers(".2f", **{field: f"{field.replace('_', ' ')} (%)" for field in fields})]
 
 
 def _crosses(base: Any, x: alt.X, y: alt.Y, colour: alt.Color, ends: tuple[str, str], **line: Any) -> list[Any]:

@@ -134,9 +134,16 @@ def finish(chart: Any, alt: str, **datasets: list[dict[str, Any]]) -> dict[str, 
     return {**spec, "config": CONFIG, "datasets": datasets}
 
 
-def faceted(chart: Any, field: str, order: Sequence[str], columns: int, width: int) -> Any:
-    """A panel for each value of a field. Every panel has its own axis: the last line of panels may be shorter than the others."""
-    facet = alt.Facet(field, sort=list(order), header=alt.Header(title=None, labelLimit=width + 20))
+def numbers(form: str, *fields: str, **titled: str) -> list[alt.Tooltip]:
+    """Tooltips of numbers in one format; those in ``titled`` have another title than their field."""
+    plain = [alt.Tooltip(f"{field}:Q", format=form) for field in fields]
+    return plain + [alt.Tooltip(f"{field}:Q", title=title, format=form) for field, title in titled.items()]
+
+
+def faceted(chart: Any, field: str, order: Sequence[str], columns: int, width: int | None = None) -> Any:
+    """A panel for each value of a field, whose name is cut to the width. Panels have axes of their own: the last line may be shorter."""
+    limit = {} if width is None else {"labelLimit": width + 20}
+    facet = alt.Facet(field, sort=list(order), header=alt.Header(title=None, **limit))
     return chart.facet(facet, columns=columns).resolve_axis(x="independent")
 
 

@@ -159,9 +159,9 @@ def write_history(found: History, path: str | os.PathLike[str]) -> Path:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
     """
     require_charts("the report")
-    from traintwice.report._history_page import page
+    from traintwice.report._sheet_pages import history_page
 
-    return _written(Path(path), page(found))
+    return _written(Path(path), history_page(found))
 
 
 def _written(out: Path, text: str) -> Path:

@@ -178,7 +178,8 @@ def disagreement(diff: Diff) -> Table | None:
 
 def floors(diff: Diff) -> Table | None:
     """Every change with a noise floor: churn, negative flips, decisions, swap sets."""
-    wanted = [*diff.floors, *(x.floor for x in (*diff.decisions, *diff.swap_sets) if x.floor is not None)]
+    further = [*(d.floor for d in diff.decisions), *(s.floor for s in diff.swap_sets)]
+    wanted = [*diff.floors, *(f for f in further if f is not None)]
     if not wanted:
         return None
     rows = []
