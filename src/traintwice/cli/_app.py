@@ -1,4 +1,4 @@
-"""The command line: main, and the verbs list, show and doctor. Verbs import what they need, so that --help is fast."""
+"""The command line: main, and the verb doctor. Verbs import what they need, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from traintwice._user_code import imports_refused, raised_by_user, reason_of, tr
 from traintwice._versions import __version__, diagnostic, extras, missing_of
 from traintwice.cli import _options as options
 from traintwice.cli._bank import bank
+from traintwice.cli._catalogue import list_names, show
 from traintwice.cli._demo import demo
 from traintwice.cli._diff import diff, sums
 from traintwice.cli._gate import gate
@@ -131,29 +132,6 @@ def _options(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
-
-
-def list_names(json: options.PlainJson = False) -> None:
-    """List studies, methods, losses, measures, networks and data sets."""
-    from traintwice.cli._catalogue import print_list
-
-    print_list(as_json=json)
-
-
-def show(
-    name: Annotated[str, typer.Argument(help="A name from `traintwice list`, or a TOML file.")],
-    toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
-    json: options.PlainJson = False,
-    scale: Annotated[str | None, typer.Option(help="With --toml: scale of a composite study.")] = None,
-    parts: Annotated[list[str] | None, typer.Option("--part", help="With --toml: part of a composite study.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --toml: change a setting, such as epochs=60.")
-    ] = None,
-) -> None:
-    """Show what a name means: recipes of a study, formula and cost of a method, definition of a measure."""
-    from traintwice.cli._catalogue import print_one
-
-    print_one(name, toml=toml, as_json=json, scale=scale, parts=tuple(parts or ()), settings=tuple(settings or ()))
 
 
 def doctor(json: options.PlainJson = False) -> None:

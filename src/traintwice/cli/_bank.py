@@ -13,7 +13,6 @@ from traintwice._files import check_name
 from traintwice._formatting import bytes_in_words
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
-from traintwice.cli._replicate import is_replica_store
 from traintwice.errors import BadInput, BadSpec, UnknownName, require, unknown
 from traintwice.tables._sheet import Cell, Column, Row, Sheet, Table, text_columns
 from traintwice.types import Estimate
@@ -67,6 +66,7 @@ def bank(
         if study is None:
             raise BadSpec("add: expected the name of a trained study or its TOML file, such as `traintwice bank add digits`")
         from traintwice.predictions._bank import own_bank
+        from traintwice.replication._store import is_replica_store
 
         folder, of_study = to or own_bank(), {"--name": as_name}
         check_name(store)

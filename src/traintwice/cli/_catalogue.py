@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import json
+import json as to_json
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tomli_w
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from traintwice import averaging, data, metrics, schedules
+from traintwice.cli import _options as options
 from traintwice.errors import BadInput, BadSpec, require, unknown
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
 from traintwice.presets._plugins import OWN_PACKAGE, NamedStudy, installed_studies
@@ -33,6 +34,8 @@ Group = dict[str, Any]
 
 def catalogue() -> tuple[dict[str, Group], list[str]]:
     """Groups of everything that can be listed here, and a message for each thing that cannot."""
+    from traintwice import averaging, data, metrics, schedules
+
     studies = installed_studies(PRESETS)
     problems = [*studies.broken, *studies.refused.values()]
     groups: dict[str, Group] = {"studies": dict(studies.by_name)}
@@ -74,14 +77,14 @@ def first_line(named: Any) -> str:
     return text_of(named).split("\n\n")[0].replace("\n", " ")
 
 
-def print_list(*, as_json: bool) -> None:
-    """Every name with one line; studies of other packages under the name of their package."""
+def list_names(json: options.PlainJson = False) -> None:
+    """List studies, methods, losses, measures, networks and data sets."""
     groups, problems = catalogue()
     studies: dict[str, NamedStudy] = groups["studies"]
-    if as_json:
+    if json:
         listed = {group: {name: first_line(named) for name, named in members.items()} for group, members in groups.items()}
         packages = {name: study.package for name, study in studies.items()}
-        print(json.dumps({"schema": 1, **listed, "packages": packages, "problems": problems}, ensure_ascii=False))
+        print(to_json.dumps({"schema": 1, **listed, "packages": packages, "problems": problems}, ensure_ascii=False))
         return
     console = Console()
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
@@ -104,10 +107,17 @@ def _add_group(table: Table, title: str, members: Group) -> None:
     table.add_row("", "")
 
 
-def print_one(
-    name: str, *, toml: bool, as_json: bool, scale: str | None = None, parts: tuple[str, ...] = (), settings: tuple[str, ...] = ()
+def show(
+    name: Annotated[str, typer.Argument(help="A name from `traintwice list`, or a TOML file.")],
+    toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
+    json: options.PlainJson = False,
+    scale: Annotated[str | None, typer.Option(help="With --toml: scale of a composite study.")] = None,
+    parts: Annotated[list[str] | None, typer.Option("--part", help="With --toml: part of a composite study.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --toml: change a setting, such as epochs=60.")
+    ] = None,
 ) -> None:
-    """Details of one name; scale, parts and settings are of the TOML files of a study."""
+    """Show what a name means: recipes of a study, formula and cost of a method, definition of a measure."""
     if (scale or parts or settings) and not toml:
         raise BadSpec("--scale, --part and --set choose the study files that --toml prints; add --toml")
     if name.endswith(".toml"):
@@ -115,7 +125,7 @@ def print_one(
         from traintwice.study import Experiment
 
         _expect_composite(name, scale, parts)
-        _print_study(Experiment.read(Path(name)).override(list(settings)), "", toml=toml, as_json=as_json)
+        _print_study(Experiment.read(Path(name)).override(list(settings or ())), "", toml=toml, as_json=json)
         return
     groups, problems = catalogue()
     found = {group: members[name] for group, members in groups.items() if name in members}
@@ -131,27 +141,27 @@ def print_one(
             made = named.make()
             if not isinstance(made, CompositeStudy):
                 _expect_composite(name, scale, parts)
-                _print_study(made.override(list(settings)), text, toml=toml, as_json=as_json)
+                _print_study(made.override(list(settings or ())), text, toml=toml, as_json=json)
             elif not toml:
-                print(json.dumps({"schema": 1, **made.describe()}, ensure_ascii=False) if as_json else made.text())
+                print(to_json.dumps({"schema": 1, **made.describe()}, ensure_ascii=False) if json else made.text())
             elif isinstance(made, StudyOfExperiments):
-                for experiment in made.experiments(scale, parts, settings):
+                for experiment in made.experiments(scale, tuple(parts or ()), tuple(settings or ())):
                     print(f"# {experiment.name}.toml\n\n{experiment.to_toml()}")
             else:
                 raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
         elif scale or parts or settings:
             raise BadSpec(f"--scale, --part and --set are of studies; {name} is one of the {group}")
         elif group == "methods":
-            _print_method(name, named(), text, toml=toml, as_json=as_json)
-        elif group == "controls" and not as_json:
+            _print_method(name, named(), text, toml=toml, as_json=json)
+        elif group == "controls" and not json:
             _print_control(name, text)
-        elif as_json:
-            print(json.dumps({"schema": 1, "name": name, "group": group, "text": text}, ensure_ascii=False))
+        elif json:
+            print(to_json.dumps({"schema": 1, "name": name, "group": group, "text": text}, ensure_ascii=False))
         else:
             print(f"{name} ({group})\n\n{text}")
 
 
-def _expect_composite(name: str, scale: str | None, parts: tuple[str, ...]) -> None:
+def _expect_composite(name: str, scale: str | None, parts: list[str] | None) -> None:
     """Raise `BadSpec` where scale or parts are given for one experiment."""
     if scale or parts:
         raise BadSpec(f"{'--scale' if scale else '--part'}: {name} is one experiment, which has neither parts nor scales")
@@ -170,7 +180,7 @@ def _print_study(experiment: Experiment, text: str, *, toml: bool, as_json: bool
     warnings = cautions(experiment, classes=None if data is None else data.classes)
     plain = experiment.to_dict()
     if as_json:
-        print(json.dumps({**plain, "warnings": [asdict(warning) for warning in warnings]}, ensure_ascii=False))
+        print(to_json.dumps({**plain, "warnings": [asdict(warning) for warning in warnings]}, ensure_ascii=False))
         return
     console = Console()
     size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
@@ -208,7 +218,7 @@ def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: 
         print(tomli_w.dumps({"method": plain}), end="")
     elif as_json:
         costs = {"train": cost.train, "serve": cost.serve}
-        print(json.dumps({"schema": 1, "name": name, "method": plain, **costs, "text": text}, ensure_ascii=False))
+        print(to_json.dumps({"schema": 1, "name": name, "method": plain, **costs, "text": text}, ensure_ascii=False))
     else:
         parameters = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(BUILDERS[name]).parameters.values())
         print(f"{name}({parameters})\n\n{text}\n\nBy default: {method!r}")

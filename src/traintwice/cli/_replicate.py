@@ -165,13 +165,6 @@ def trackers_of(track: Sequence[str] | None) -> list[Tracker]:
     return [tracker_of(text) for text in track]
 
 
-def is_replica_store(path: Path) -> bool:
-    """Whether a directory holds replicas of functions or commands."""
-    from traintwice.replication._store import is_replica_store
-
-    return is_replica_store(path)
-
-
 def report_replicas(path: Path, study: str | None, report: Path | None, *, json: bool) -> None:
     """`traintwice report` of the last study of a function or command in a directory."""
     from traintwice.replication._study import stored

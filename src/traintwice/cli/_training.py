@@ -15,7 +15,7 @@ from traintwice._processes import started_early
 from traintwice._user_code import allow_imports, names_a_function
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
-from traintwice.cli._replicate import is_replica_store, report_replicas, trackers_of, train_and_show
+from traintwice.cli._replicate import report_replicas, trackers_of, train_and_show
 from traintwice.errors import BadSpec, require, unknown
 from traintwice.replication._study_file import is_replication, read_study
 
@@ -128,6 +128,8 @@ def report(
     json: options.ResultsJson = False,
 ) -> None:
     """Write the report of a finished study again, without training."""
+    from traintwice.replication._store import is_replica_store
+
     if is_replica_store(store):
         report_replicas(store, study, report, json=json)
         return

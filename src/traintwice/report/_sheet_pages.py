@@ -81,7 +81,7 @@ def drift_of_chain(found: ChainResults) -> Figure:
         lines = alt.Chart().mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour)
         points = alt.Chart().mark_point(filled=True, size=40).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
         layered = alt.layer(bars, lines, points, data=alt.NamedData("days")).properties(width=width, height=height)
-        return faceted(layered, "measure:N", list(CHAIN_PANELS.values()), columns).resolve_scale(y="independent")
+        return faceted(layered, "measure:N", list(CHAIN_PANELS.values()), columns, width).resolve_scale(y="independent")
 
     return drawn("chain", text, draw, (2, 340, 180), (1, 260, 150), {"days": records})
 
@@ -130,7 +130,7 @@ def front_of_search(found: Tuned) -> Figure:
             base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
         )
         layered = alt.layer(*layers, data=alt.NamedData("front")).properties(width=width, height=height)
-        return faceted(layered, "panel:N", SEARCH_PANELS, columns).resolve_scale(y="independent")
+        return faceted(layered, "panel:N", SEARCH_PANELS, columns, width).resolve_scale(y="independent")
 
     return drawn("front", text, draw, (3, 240, 200), (1, 260, 180), {"front": records})
 
@@ -214,8 +214,8 @@ def launches_chart(found: History, name: str) -> Figure | None:
     """A measure of each launch with its interval, its noise floor, and the limits of budgets on it; None where no launch has it."""
     number = name == "regression_difference"
     scale, unit = (1, "") if number else (100, " (pp)" if name == "accuracy" else " (%)")
-    numbers = [(launch, (launch.quality if name == "accuracy" else launch.numbers).get(name)) for launch in found.launches]
-    known = [(launch, e) for launch, e in numbers if e is not None]
+    every = ((launch, (launch.quality if name == "accuracy" else launch.numbers).get(name)) for launch in found.launches)
+    known = [(launch, e) for launch, e in every if e is not None]
     if not known:
         return None
     labels = unique([launch.date[:16].replace("T", " ") for launch, _ in known])

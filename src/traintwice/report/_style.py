@@ -140,10 +140,9 @@ def numbers(form: str, *fields: str, **titled: str) -> list[alt.Tooltip]:
     return plain + [alt.Tooltip(f"{field}:Q", title=title, format=form) for field, title in titled.items()]
 
 
-def faceted(chart: Any, field: str, order: Sequence[str], columns: int, width: int | None = None) -> Any:
-    """A panel for each value of a field, whose name is cut to the width. Panels have axes of their own: the last line may be shorter."""
-    limit = {} if width is None else {"labelLimit": width + 20}
-    facet = alt.Facet(field, sort=list(order), header=alt.Header(title=None, **limit))
+def faceted(chart: Any, field: str, order: Sequence[str], columns: int, width: int) -> Any:
+    """A panel for each value of a field. Every panel has its own axis: the last line of panels may be shorter than the others."""
+    facet = alt.Facet(field, sort=list(order), header=alt.Header(title=None, labelLimit=width + 20))
     return chart.facet(facet, columns=columns).resolve_axis(x="independent")
 
 
