@@ -185,7 +185,7 @@ def test_a_group_without_a_denominator_has_no_value_and_others_have():
 def test_measures_that_are_no_quotient_have_no_groups():
     a = Accumulator(root_mean_squared_error)
     a.add(Predictions.from_scores(np.ones((2, 3)), targets=np.zeros(3)), groups=np.array([0, 0, 1]))
-    with pytest.raises(BadInput, match="has no value by group"):
+    with pytest.raises(BadInput, match="has no value by slice"):
         a.by_group()
 
 
@@ -283,5 +283,5 @@ def test_rows_without_a_value_are_named():
     both = PairedAccumulator(metrics.accuracy)
     both.add(Predictions(np.array([[0, 1]])), Predictions(np.array([[0, 1]])))
     assert both.missing == "needs labels"
-    with pytest.raises(BadInput, match="has no value by group"):
+    with pytest.raises(BadInput, match="has no value by slice"):
         PairedAccumulator(metrics.root_mean_squared_error).by_group()

@@ -270,9 +270,9 @@ class PairedAccumulator:
 
 
 def check_groups(definition: Definition) -> None:
-    """Raise `BadInput` where a metric has no value by group of rows."""
+    """Raise `BadInput` where a metric has no value by slice of the rows."""
     if not definition.by_group:
-        raise BadInput(f"{definition.name} has no value by group: it is neither a mean over rows nor a ratio of two such means")
+        raise BadInput(f"{definition.name} has no value by slice: it is neither a mean over rows nor a ratio of two such means")
 
 
 def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
