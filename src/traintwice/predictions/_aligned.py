@@ -166,9 +166,10 @@ class RowBlocks:
     @cached_property
     def _columns(self) -> dict[str, str]:
         """The SQL of what is known of rows, in types that NumPy holds without loss: large integers and dates as text."""
-        described = self._session.rows(f"DESCRIBE {self._matcher.relation()}", doing="reading the columns")
-        exact = {n for n, kind, *_ in described if family(kind) in ("integer", "boolean") and not kind.endswith("HUGEINT")}
-        columns = {n: n if n in exact else f"CAST({n} AS VARCHAR)" for n, *_ in described if n[0] in "igo"}
+        columns = {f"g{j}": f"g{j}" for j in range(len(self.groups))} | {f"o{j}": f"o{j}" for j in range(len(self.shown))}
+        for i, kind in self._views[0].ids.items():
+            exact = family(kind) in ("integer", "boolean") and not kind.endswith("HUGEINT")
+            columns[i] = i if exact else f"CAST({i} AS VARCHAR)"
         none = "'nan'::DOUBLE" if self.is_regression else "-1"
         further = {"y": f"coalesce(y, {none})", "w": "w", "c": "hash(c)"}
         return columns | {n: sql for n, sql in further.items() if any(n in view.cells for view in self._views)}
@@ -330,10 +331,8 @@ class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]
         Raises:
             BadInput: the file cannot be written; nothing is left behind.
         """
-        path, ids = check_target(path), {name: f"i{j}" for j, name in enumerate(self._views[0].layout.id)}
-        described = self._session.rows(f"DESCRIBE {self.relation()}", doing=DOING) if ids else []
-        large = {column for column, kind, *_ in described if kind.endswith("HUGEINT")}
-        ids = {name: f"CAST({i} AS VARCHAR)" if i in large else i for name, i in ids.items()}
+        path, of_ids = check_target(path), zip(self.id_columns, self._views[0].ids.items(), strict=True)
+        ids = {name: f"CAST({i} AS VARCHAR)" if kind.endswith("HUGEINT") else i for name, (i, kind) in of_ids}
         self._session.write(path, f"SELECT {_select({**ids, **columns})} FROM ({self.relation()})")
         self._check_unchanged()
         return path

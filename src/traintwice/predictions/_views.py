@@ -40,7 +40,7 @@ class View:
     """A file in canonical form, as the DuckDB view ``name``.
 
     Attributes:
-        ids, predictions: the columns of the ids and of the predictions.
+        ids, predictions: the columns of the ids, with their types; and of the predictions.
         table, row: what `scan` reads, and the SQL of its row number.
         cells: the SQL of each column over `scan`.
         names: what the file calls the columns y, w, c, t, g0 ….
@@ -50,7 +50,7 @@ class View:
     name: str
     source: Source
     layout: Layout
-    ids: tuple[str, ...]
+    ids: Mapping[str, str]
     predictions: tuple[str, ...]
     table: str
     row: str
@@ -101,7 +101,7 @@ def make_views(
         The views, and how time is cut ("week"); None without a time.
     """
     groups = groups_of(reading)
-    ids = [_type_of_id([(source, layout.id[j]) for source, layout in files]) for j in range(len(files[0][1].id))]
+    ids = {f"i{j}": _type_of_id([(source, layout.id[j]) for source, layout in files]) for j in range(len(files[0][1].id))}
     clusters = [
         _common_type({source.columns[layout.cluster[j]] for source, layout in files if layout.cluster})
         for j in range(len(reading["cluster"]))
@@ -111,8 +111,9 @@ def make_views(
         name = f"f{number}"
         source, relation = replace(source, table=name), f"{source.relation} AS {name}"
         cells = {"r": f"{name}.{source.row}"}
-        for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True)):
-            cells[f"i{j}"] = source.cell(column) if kind is None else f"CAST({source.cell(column)} AS {kind})"
+        for (i, kind), column in zip(ids.items(), layout.id, strict=True):
+            as_it_is = kind == source.columns[column] and not source.untyped
+            cells[i] = source.cell(column) if as_it_is else f"CAST({source.cell(column)} AS {kind})"
         if layout.label is not None:
             given = source.given(layout.label)
             cells["y"] = source.number(given) if layout.kind == "regression" else class_in_sql(source, layout.label, names)
@@ -137,14 +138,13 @@ def make_views(
         shared = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
         shared |= {f"g{j}": group for j, group in enumerate(groups)}
         called = {column: of_user for column, of_user in shared.items() if of_user and column in cells}
-        keys = tuple(c for c in cells if c[0] == "i")
-        view = View(name, source, layout, keys, tuple(predicted), relation, source.row, cells, called)
+        view = View(name, source, layout, ids, tuple(predicted), relation, source.row, cells, called)
         views.append(view.over(name) if layered else view)
     return views, None if period is None else period.name
 
 
-def _type_of_id(columns: Sequence[tuple[Source, str]]) -> str | None:
-    """The type in which an id column is compared without loss; None compares as it is."""
+def _type_of_id(columns: Sequence[tuple[Source, str]]) -> str:
+    """The type in which an id column is compared without loss."""
     kinds: dict[str, str] = {}
     text = ""
     types = [source.columns[name] for source, name in columns]
@@ -162,10 +162,7 @@ def _type_of_id(columns: Sequence[tuple[Source, str]]) -> str | None:
         told = ", ".join([*kinds.values(), text] if len(kinds) == 1 else kinds.values())
         advice = "7 and '7' are different ids, and so are a date and a time, or times of different precision or zone"
         raise BadInput(f"ids differ in type: {told}; {advice}. Write ids in the same type in all files")
-    if "text" in kinds or text or "UHUGEINT" in types:
-        return "VARCHAR"
-    as_it_is = len(set(types)) == 1 and not any(source.untyped for source, _ in columns) and not types[0].startswith("DECIMAL")
-    return None if as_it_is else _common_type(set(types))
+    return "VARCHAR" if "text" in kinds or text or "UHUGEINT" in types else _common_type(set(types))
 
 
 def _common_type(types: set[str]) -> str:

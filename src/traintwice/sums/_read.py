@@ -111,7 +111,7 @@ def _sentences(d: Description, name: str) -> list[tuple[str, str]]:
     cells = {"y": "y", "raw_y": "raw"} if d.label is not None else {}
     ids = tuple(f"i{j}" for j in range(len(d.id)))
     source = Source(name, "", "", {})
-    view = View(name, source, layout_of(d), ids, letters, "", "", cells, {"c": " + ".join(d.cluster)})
+    view = View(name, source, layout_of(d), dict.fromkeys(ids, "VARCHAR"), letters, "", "", cells, {"c": " + ".join(d.cluster)})
     checks = [
         "no_id",
         "missing",
