@@ -51,9 +51,9 @@ from traintwice.compare._soft_measures import (
     SOFT,
     MatchedTemperature,
     PairMeasures,
-    higher_is_better,
     measured,
     non_streaming,
+    quality_of,
 )
 from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import to_numpy
@@ -283,8 +283,8 @@ def _counted_quality(sums: DiffAccumulator, level: float) -> list[Quality]:
             sums.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"
             continue
         estimate, p = change_estimate(change, t, 0, level, t.summaries(change)[0])
-        both = [interval(t.summaries(r)[0], level=level) for r in (old, new)]
-        found.append(Quality(old.name, old.title, old.unit, both[0], both[1], estimate, p, higher_is_better(old.name)))
+        one, other = (interval(t.summaries(r)[0], level=level) for r in (old, new))
+        found.append(quality_of(old, one, other, estimate, p))
     return found
 
 
@@ -296,7 +296,7 @@ def _counted_measures(sums: DiffAccumulator, level: float) -> list[Measured]:
                 "needs labels" if not sums.base.total("labelled").sum() else "its denominator is zero here"
             )
             continue
-        found.append(Measured(ratio.name, ratio.title, ratio.unit, False, interval(sums.base.summaries(ratio)[0], level=level)))
+        found.append(measured(ratio, interval(sums.base.summaries(ratio)[0], level=level)))
     return found
 
 

@@ -16,8 +16,9 @@ from traintwice.compare._expressions import ACCURACY, ONE, Ratio
 from traintwice.compare._floor import judged
 from traintwice.compare._inputs import DiffOptions
 from traintwice.compare._parts import ChangedRow, NoiseFloor, Slice, SliceTest
-from traintwice.compare._results import Diff, Measured, Quality, wording
+from traintwice.compare._results import Diff, Quality, wording
 from traintwice.compare._slices import with_q_values
+from traintwice.compare._soft_measures import measured
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.predictions import DrawBlock, Rows
@@ -98,8 +99,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
     labelled = bool(t.total("labelled").sum())
     flips, reason = labelled and not graded, "answers have scores between 0 and 1" if graded else "needs labels"
     measures = {
-        r.name: Measured(r.name, r.title, r.unit, False, interval(t.summaries(r)[0], level=level))
-        for r in ((CHURN, LOST, WON) if flips else (CHURN,))
+        r.name: measured(r, interval(t.summaries(r)[0], level=level)) for r in ((CHURN, LOST, WON) if flips else (CHURN,))
     }
     floors = {names[0].name: _floor(t, *names, options) for names in (FLOORS if flips else FLOORS[:1])}
     quality = (_quality(t, level, "mean score" if graded else "accuracy"),) if labelled else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -201,6 +201,7 @@ class Ratio:
     models: int = 2
     most: float = 1.0
     flips: tuple[str, str] | None = None
+    soft: ClassVar[bool] = False
 
     @property
     def quotients(self) -> tuple[tuple[float, Form, Form], ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval, p_of_no_change, summed_estimate, whole_estimate
+from traintwice.compare._expressions import Ratio
 from traintwice.compare._inputs import distinct
 from traintwice.compare._results import Calibration, Measured, Quality
 from traintwice.errors import BadInput, TraintwiceError, Undefined
@@ -138,16 +139,19 @@ def chance_of(of: Accumulator | None) -> tuple[float, float] | None:
     return of.definition.chance(of.sums, of.weight)
 
 
-def measured(d: Definition, estimate: Estimate) -> Measured:
+def measured(d: Definition | Ratio, estimate: Estimate) -> Measured:
     """A measure between two models, as data."""
     return Measured(d.name, d.title, d.unit, d.soft, estimate)
 
 
-def quality_of(d: Definition, old: Estimate, new: Estimate, change: Estimate | None = None) -> Quality:
-    """A measure of both models, as data; without a paired change the difference has no interval."""
+def quality_of(
+    d: Definition | Ratio, old: Estimate, new: Estimate, change: Estimate | None = None, p_value: float | None = None
+) -> Quality:
+    """A measure of both models, as data; without a paired change the difference has no interval, and without a p-value t's is taken."""
     if change is None:
         change = replace(new, value=new.value - old.value, low=math.nan, high=math.nan, standard_error=math.nan, replicas=2)
-    p_value = None if math.isnan(change.standard_error) else p_of_no_change(change)
+    if p_value is None and not math.isnan(change.standard_error):
+        p_value = p_of_no_change(change)
     return Quality(d.name, d.title, d.unit, old, new, change, p_value, higher_is_better(d.name))
 
 
@@ -164,7 +168,7 @@ def non_streaming(
         if len(estimates) == len(parts) == 1:
             between.append(measured(metric.definition, estimates[0]))
         elif len(estimates) == 2:
-            quality.append(quality_of(metric.definition, *estimates))
+            quality.append(quality_of(metric.definition, estimates[0], estimates[1]))
     return quality, between, left_out
 
 
