@@ -154,3 +154,15 @@ def test_many_clusters_in_many_blocks_are_settled_on_the_way():
     units = len(np.unique(clusters))
     assert m.units[0] == units
     assert_allclose(m.variance(np.array([0.0, 1.0]))[0], units / (units - 1) * (totals**2).sum())
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_sums_by_cluster_are_complete_after_many_rows(sparse):
+    n = (1 << 18) + 10
+    rng = np.random.default_rng(0)
+    u, clusters = rng.random((1, n)), rng.integers(0, 20, n) * (10**9 if sparse else 1)
+    m = Moments(1, clustered=True)
+    m.add(u, clusters=clusters)
+    expected = sum(u[0, clusters == c].sum() ** 2 for c in np.unique(clusters))
+    assert m.units.tolist() == [20]
+    assert_allclose(m.squared(np.array([0.0, 1.0])), expected)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from traintwice.compare._expressions import LABELLED, ONE, Expression, Form, Ratio, RowValues
-from traintwice.metrics._moments import GroupSums, Moments, sums_by_cell
+from traintwice.metrics._moments import GroupSums, KeyedSums, Moments
 from traintwice.metrics._summaries import Estimator, Summary, effective_clusters
 
 MOST_BITS, MOST_CELLS = 14, 1 << 20
@@ -69,9 +69,9 @@ class Tally:
     @property
     def moments(self) -> Moments:
         """The sums of all rows added."""
-        if self._patterns is not None and self._patterns.changed:
+        if self._patterns is not None and (changed := list(self._patterns.sums())):
             self._moments = Moments(self._moments.quantities, clustered=True, centred=False)
-            for found in self._patterns.sums():
+            for found in changed:
                 self._moments.add_sums(found.value, found)
         filled = np.flatnonzero(self._cells)
         if len(filled):
@@ -150,25 +150,18 @@ class PatternCounts:
 
     def __init__(self, bits: int) -> None:
         self._bits = bits
-        none = np.zeros(0, dtype=np.int64)
-        self._counted = (none, none, none, none)
-        self._pending: list[tuple[np.ndarray, ...]] = []
-        self.changed = False
+        self._counts = KeyedSums(3, 1)
 
     def add(self, codes: np.ndarray, groups: np.ndarray | None, clusters: np.ndarray | None) -> None:
         """Add rows by their pattern (bit i: truth value i), the number of their group and of their cluster."""
-        none = np.zeros(len(codes), dtype=np.int32)
-        of_rows = [none if a is None else np.asarray(a).astype(np.int32) for a in (groups, clusters)]
-        self._pending.append((*of_rows, codes, np.ones(len(codes), dtype=np.int8)))
-        self.changed = True
-        if sum(len(p[0]) for p in self._pending) > 4 * len(self._counted[0]) + (1 << 18):
-            self._count()
+        keys = [None if a is None else a.astype(np.int32) for a in (groups, clusters)]
+        self._counts.add((*keys, codes), np.ones((1, len(codes)), dtype=np.int8))
 
     def sums(self) -> Iterator[GroupSums]:
-        """The sums of each group over its clusters, u the truth values."""
-        self._count()
-        self.changed = False
-        groups, clusters, codes, counts = self._counted
+        """The sums of each group over its clusters, u the truth values; none if nothing was added since the last time."""
+        if not self._counts.refresh():
+            return
+        (groups, clusters, codes), (counts,) = self._counts.keys, self._counts.sums
         patterns, column = np.unique(codes, return_inverse=True)
         x = np.concatenate([np.ones((1, len(patterns))), (patterns[None, :] >> np.arange(self._bits)[:, None]) & 1])
         fresh = (np.diff(groups, prepend=-1) != 0) | (np.diff(clusters, prepend=-1) != 0)
@@ -186,19 +179,3 @@ class PatternCounts:
                 products += np.einsum("up,uq->pq", table, table)  # not a product of BLAS, whose threads cost more than it takes
             rows = float(of_pattern.sum())
             yield GroupSums(int(groups[start]), rows, rows, int(last - first), x @ of_pattern, x @ products @ x.T)
-
-    def _count(self) -> None:
-        if not self._pending:
-            return
-        groups, clusters, codes, counts = (
-            np.concatenate(parts).astype(np.int64) for parts in zip(self._counted, *self._pending, strict=True)
-        )
-        self._pending = []
-        patterns = np.flatnonzero(np.bincount(codes, minlength=1 << self._bits))
-        place = np.zeros(1 << self._bits, dtype=np.int64)
-        place[patterns] = np.arange(len(patterns))
-        width = int(clusters.max(initial=-1)) + 1
-        size = width * (int(groups.max(initial=-1)) + 1) * len(patterns)
-        filled, (found,) = sums_by_cell((groups * width + clusters) * len(patterns) + place[codes], size, counts[None])
-        of_unit = filled // len(patterns)
-        self._counted = (of_unit // width, of_unit % width, patterns[filled % len(patterns)], found.astype(np.int64))

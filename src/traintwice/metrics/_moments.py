@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-GROUP_SHIFT = 40
-"""Bits of a cluster's number in the key of a group and a cluster."""
-
 
 MOST_EMPTY = 8
 """Sums by cluster are made in a table, without sorting, where it has at most so many places for each row."""
@@ -54,8 +51,7 @@ class Moments:
         self._centre: np.ndarray | None = None if centred else np.zeros(quantities)
         self._linear = np.zeros((quantities + 1, 0))
         self._second = np.zeros((quantities + 1, quantities + 1, 0))
-        self._keys, self._totals = np.zeros(0, dtype=np.int64), np.zeros((quantities + 1, 0))
-        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
+        self._totals = KeyedSums(2, quantities + 1)
 
     def add(
         self,
@@ -90,8 +86,7 @@ class Moments:
             for i, row in enumerate(sized):
                 self._linear[i, :size] += _by_group(row, groups, size)
             if self.clustered:
-                keys = np.zeros(x.shape[1], dtype=np.int64) if clusters is None else np.asarray(clusters, dtype=np.int64)
-                self._pend(keys if groups is None else keys + (np.asarray(groups, dtype=np.int64) << GROUP_SHIFT), sized)
+                self._totals.add((groups, clusters), sized)
                 return
             self._units[:size] = self.rows[:size]
             for i, row in enumerate(sized):
@@ -127,7 +122,7 @@ class Moments:
             self._linear[:, :size] += move @ other._linear
             if self.clustered:
                 other._settle()
-                self._pending.append((other._keys, move @ other._totals))
+                self._totals.add(other._totals.keys, move @ other._totals.sums)
             else:
                 self._units[:size] += other._units
                 self._second[:, :, :size] += np.einsum("ij,jkg,lk->ilg", move, other._second, move)
@@ -205,44 +200,75 @@ class Moments:
                 np.concatenate([a, np.zeros((*a.shape[:-1], more))], axis=-1) for a in (self._linear, self._second)
             )
 
-    def _pend(self, keys: np.ndarray, values: np.ndarray) -> None:
-        self._pending.append((keys, values))
-        if sum(len(k) for k, _ in self._pending) > 4 * len(self._keys) + (1 << 18):
-            self._consolidate()
-
-    def _consolidate(self) -> None:
-        if self._pending:
-            keys = np.concatenate([self._keys, *[k for k, _ in self._pending]])
-            totals = np.concatenate([self._totals, *[t for _, t in self._pending]], axis=1)
-            self._keys, self._totals = _summed(keys, totals)
-            self._pending = []
-
     def _settle(self) -> None:
         """Bring second moments up to date with the clusters seen."""
-        if not self.clustered or not self._pending:
+        if not self.clustered or not self._totals.refresh():
             return
-        self._consolidate()
-        groups = self._keys >> GROUP_SHIFT  # in ascending order
+        groups, totals = self._totals.keys[0], self._totals.sums  # in ascending order of groups
         self._units = np.bincount(groups, minlength=len(self.rows)).astype(np.float64)
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
         with np.errstate(invalid="ignore"):  # infinite times zero
-            for i, row in enumerate(self._totals if len(groups) else ()):
+            for i, row in enumerate(totals if len(groups) else ()):
                 for j in range(i + 1):
-                    self._second[i, j, groups[starts]] = self._second[j, i, groups[starts]] = np.add.reduceat(
-                        row * self._totals[j], starts
-                    )
+                    products = np.add.reduceat(row * totals[j], starts)
+                    self._second[i, j, groups[starts]] = self._second[j, i, groups[starts]] = products
 
 
 def _by_group(values: np.ndarray, groups: np.ndarray | None, size: int) -> np.ndarray | float:
     return float(values.sum()) if groups is None else np.bincount(groups, values, size)
 
 
-def _summed(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct keys of groups and clusters in ascending order, and the sums of the values of each."""
-    groups, clusters = keys >> GROUP_SHIFT, keys & ((1 << GROUP_SHIFT) - 1)
-    width = int(clusters.max(initial=-1)) + 1
-    cells, sums = sums_by_cell(groups * width + clusters, width * (int(groups.max(initial=-1)) + 1), values)
-    return ((cells // width) << GROUP_SHIFT) | (cells % width), sums
+class KeyedSums:
+    """Sums of values by keys of some whole numbers each; memory grows with the distinct keys.
+
+    Attributes:
+        keys: the numbers of each key, in ascending order, as of the last `refresh`.
+        sums: of the values of each key, shape ``values keys``.
+    """
+
+    def __init__(self, numbers: int, values: int) -> None:
+        self.keys = [np.zeros(0, dtype=np.int64)] * numbers
+        self.sums = np.zeros((values, 0))
+        self._pending: list[tuple[Sequence[np.ndarray | None], np.ndarray]] = []
+        self._changed = False
+
+    def add(self, keys: Sequence[np.ndarray | None], values: np.ndarray) -> None:
+        """Add columns of values; a number of the keys that is None is 0 everywhere."""
+        self._pending.append((keys, values))
+        self._changed = True
+        if sum(v.shape[1] for _, v in self._pending) > 4 * self.sums.shape[1] + (1 << 18):
+            self._sum()
+
+    def refresh(self) -> bool:
+        """Bring keys and sums up to date; whether something was added since the last time."""
+        changed, self._changed = self._changed, False
+        self._sum()
+        return changed
+
+    def _sum(self) -> None:
+        if not self._pending:
+            return
+        parts: list[tuple[Sequence[np.ndarray | None], np.ndarray]] = [(self.keys, self.sums), *self._pending]
+        cells, size, present = np.zeros(1, dtype=np.int64), 1, []
+        for i in range(len(self.keys)):
+            of_part = [np.zeros(v.shape[1], dtype=np.int8) if (key := keys[i]) is None else key for keys, v in parts]
+            known, places = _numbered(np.concatenate(of_part))
+            cells, size = cells * len(known) + places, size * len(known)
+            present.append(known)
+        filled, self.sums = sums_by_cell(cells, size, np.concatenate([v for _, v in parts], axis=1))
+        places_of = np.unravel_index(filled, [len(known) for known in present])
+        self.keys, self._pending = [known[place] for known, place in zip(present, places_of, strict=True)], []
+
+
+def _numbered(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct numbers in ascending order, and the place of each number among them."""
+    most = int(key.max(initial=-1)) + 1
+    if most > MOST_EMPTY * len(key):
+        return np.unique(key, return_inverse=True)
+    present = np.flatnonzero(np.bincount(key, minlength=most))
+    places = np.zeros(most, dtype=np.int64)
+    places[present] = np.arange(len(present))
+    return present, places[key]
 
 
 def sums_by_cell(cell: np.ndarray, size: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
