@@ -50,6 +50,14 @@ def _on_cpu(tensor: Any) -> Any:
     return tensor.float() if small else tensor
 
 
+def refuse_ones(probs: np.ndarray, name: str) -> None:
+    """Raise `BadInput` where a single column of probabilities is 1 in every row."""
+    if len(probs) and bool((probs == 1).all()):
+        raise BadInput(
+            f"{name}: has one column, and every probability is 1, as the softmax of a single logit is; write the sigmoid of the logit"
+        )
+
+
 def as_classes(labels: np.ndarray) -> np.ndarray:
     """Truth values and whole floating point numbers as int64; other labels are unchanged.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import traintwice
 from heavy import heavy
 from traintwice.errors import BadInput
 from traintwice.predictions import _array_files as array_files
@@ -213,6 +214,24 @@ def test_arrays_that_are_no_predictions(tmp_path, options, message):
     with pytest.raises(BadInput, match=message):
         write_predictions(tmp_path / "a.parquet", PROBS, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("as_files", [False, True])
+def test_one_column_is_a_score(tmp_path, as_files):
+    z = np.array([[[-1.0], [2.0], [0.5], [-3.0]], [[1.0], [2.0], [-0.5], [-3.0]]])
+
+    def given(arrays, name):
+        if not as_files:
+            return list(arrays)
+        for n, array in enumerate(arrays):
+            np.savez(tmp_path / f"{n}.npz", id=np.arange(4), **{name: array})
+        return [tmp_path / "0.npz", tmp_path / "1.npz"]
+
+    for arrays, name, options in ((z, "logits", {"logits": True}), (1 / (1 + np.exp(-z)), "p", {})):
+        found = traintwice.diff(*given(arrays, name), **options)
+        assert found["churn"].value == 0.5
+    with pytest.raises(BadInput, match="has one column, and every probability is 1, as the softmax of a single logit is"):
+        traintwice.diff(*given(np.ones_like(z), "p"))
 
 
 def test_predicted_labels_without_a_name(tmp_path):

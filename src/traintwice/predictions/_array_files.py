@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from traintwice._arrays import plain_objects
+from traintwice._arrays import plain_objects, refuse_ones
 from traintwice._database import Session, check_target, identifier
 from traintwice._files import copy_unpacked
 from traintwice._typed import typed
@@ -91,7 +91,8 @@ class Columns:
 def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     """The columns of arrays, or of `Slices` of files.
 
-    An array ``name`` of shape ``N K`` becomes the columns name_0 … name_{K-1}; without a name they are p_0 …
+    An array ``name`` of shape ``N K`` becomes the columns name_0 … name_{K-1}; without a name they are p_0 … One of shape ``N 1`` is one
+    column.
 
     >>> columns = as_columns({"probs": np.array([[0.9, 0.1]]), "classes": np.array(["cat", "dog"])}, "a.npz")
     >>> columns.names, columns.class_names, columns.block(0, 1)["probs_1"].tolist()
@@ -111,7 +112,9 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
             raise BadInput(f"{told}. Save one file for each, or pass the whole array to traintwice.measure in Python")
         if name in CLASS_NAMES and axes == 1:
             class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
-        elif axes == 1:
+        elif axes == 1 or (axes == 2 and array.shape[1] == 1):
+            if axes == 2 and kind == "f":
+                refuse_ones(array.rows(0, array.shape[0]), f"{source}: array {name!r}" if name else source)
             parts.append(((name or ("p" if kind == "f" else "pred"),), array))
         elif axes == 2:
             parts.append((tuple(f"{name or 'p'}_{k}" for k in range(array.shape[1])), array))

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from traintwice._arrays import as_text, plain_objects, to_numpy
+from traintwice._arrays import as_text, plain_objects, refuse_ones, to_numpy
 from traintwice._database import Session
 from traintwice._typed import typed
 from traintwice.errors import BadInput
@@ -36,6 +36,7 @@ def from_arrays(models: Sequence[Any], **reading: Unpack[Reading]) -> Prediction
 
 def stacked(models: Sequence[Any], reading: Reading, names: Sequence[str] = ()) -> tuple[Predictions, Summary]:
     """The rows of several models of these names, as `from_arrays` gives them, and what was read."""
+    models = [_flat(model, reading) for model in models]
     given = [_one_model(model, reading) for model in models]
     if not given:
         raise BadInput("predictions: got none, expected at least one model")
@@ -147,6 +148,16 @@ def cluster_codes(clusters: Mapping[str, np.ndarray], rows: int) -> np.ndarray |
     return None if codes is None else np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
+def _flat(model: Any, reading: Reading) -> Any:
+    """An array of one column as the array of its entries."""
+    if isinstance(model, Predictions) or getattr(model, "ndim", 0) != 2 or model.shape[1] != 1:
+        return model
+    column = to_numpy(model)[:, 0]
+    if column.dtype.kind == "f" and not reading["logits"] and not reading["regression"]:
+        refuse_ones(column, "predictions")
+    return column
+
+
 def _one_model(model: Any, reading: Reading) -> np.ndarray:
     """Probabilities ``N K``, predicted labels ``N`` or numbers ``N`` of one model."""
     if isinstance(model, Predictions):
@@ -238,7 +249,7 @@ def as_tables(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, n
     columns, options = _named_columns({name: given[name] for name in ROLES})
     options |= {name: given[name] for name in ("classes", "positive", "memory")}
     tables = []
-    for model in models:
+    for model in (_flat(each, reading) for each in models):
         array = _one_model(model, reading)
         is_score = not isinstance(model, Predictions) and model.ndim < array.ndim
         array = array[:, 1] if is_score else array

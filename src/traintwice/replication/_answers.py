@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from traintwice._arrays import plain_objects, to_numpy
+from traintwice._arrays import plain_objects, refuse_ones, to_numpy
 from traintwice._database import Session
 from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest
 from traintwice.errors import BadInput
@@ -213,6 +213,8 @@ def _from_array(array: np.ndarray, labels: np.ndarray | None, ids: np.ndarray | 
     array = plain_objects(array, "predictions", "the training")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+        if array.dtype.kind == "f" and not options.get("logits") and not options.get("regression"):
+            refuse_ones(array, "the training")
     if array.dtype.kind == "O" and (missing := _nothing(array)).any():
         first = int(np.argwhere(missing)[0][0])
         raise BadInput(f"{int(missing.sum()):,} of {array.size:,} predictions are missing (first: row {first:,})")
