@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := .venv-engines
 DATA := $(or $(TRAINTWICE_DATA),$(HOME)/.cache/traintwice)
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Python compiles what is imported when it is imported first; pip would compile all of 16,000 files, one after the other.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 FRAMEWORKS := .venv-frameworks
 
 .PHONY: demo data test run-tests test-engines test-frameworks check lint types fuzz kills oldest newest sdist audit bench docs pictures clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
-	$(BIN)/traintwice run digits
+	PYTHONDONTWRITEBYTECODE= $(BIN)/traintwice run digits
 
 # Types are checked while the tests run: mypy works on one core, for less than a minute.
 test: lint  ## lint, types, tests

@@ -142,13 +142,21 @@ def draw():
     return draw
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes models as Parquet, all with ids and labels, a group column and more columns, and returns their paths."""
+@pytest.fixture(scope="session")
+def _writing():
+    """One database writes the models of all tests: it takes as long to open as a small comparison."""
     from traintwice._database import Session
 
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def write(tmp_path, _writing):
+    """Writes models as Parquet, all with ids and labels, a group column and more columns, and returns their paths."""
+
     def write(models, labels=None, groups=None, ids=None, shuffle=False, start=0, more=None):
-        session = Session()
         paths = []
         for m, model in enumerate(models):
             columns = {"id": np.arange(len(model)) if ids is None else ids}
@@ -163,11 +171,10 @@ def write(tmp_path):
             columns |= more or {}
             order = np.random.default_rng(m).permutation(len(model)) if shuffle and m else np.arange(len(model))
             columns = {name: column[order] for name, column in columns.items()}
-            session.connection.register("columns_", columns)
+            _writing.connection.register("columns_", columns)
             path = tmp_path / f"m{start + m}.parquet"
-            session.connection.execute(f"COPY (SELECT * FROM columns_) TO '{path}' (FORMAT parquet)")
+            _writing.connection.execute(f"COPY (SELECT * FROM columns_) TO '{path}' (FORMAT parquet)")
             paths.append(path)
-        session.close()
         return paths
 
     return write

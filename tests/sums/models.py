@@ -39,10 +39,14 @@ def text_of(**options):
     return _cached(tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(given.items())))
 
 
+DATABASE = duckdb.connect()
+"""One for all tests: each takes a connection of its own, which alone sees what it registers and its temporary tables."""
+
+
 @contextmanager
 def database():
     """A connection that runs queries as they are written: DuckDB's optimiser takes most of the time of a query of sums of few rows."""
-    with duckdb.connect() as connection:
+    with DATABASE.cursor() as connection:
         connection.execute("PRAGMA disable_optimizer")
         yield connection
 

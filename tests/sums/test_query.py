@@ -6,7 +6,7 @@ from typing import get_args
 import duckdb
 import pytest
 import sqlglot
-from models import database, model
+from models import model
 
 from traintwice._database import identifier
 from traintwice.errors import BadInput, UnknownName
@@ -28,7 +28,8 @@ TABLES = ("analytics.pred_v1", "(SELECT * FROM pred WHERE day = '2026-01-02')")
 @pytest.fixture(scope="module")
 def tables():
     """A database with both tables of `OPTIONS`, and the lines of the query in DuckDB's own SQL."""
-    with database() as connection:
+    with duckdb.connect() as connection:  # of their own: both tables stay in it
+        connection.execute("PRAGMA disable_optimizer")
         connection.execute("CREATE SCHEMA analytics")
         for seed, name in ((1, "analytics.pred_v1"), (2, "pred")):
             connection.register("rows_of_one", model(seed, rows=100, labelled="all"))

@@ -4,7 +4,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from models import assert_same, database, model, sums_of, text_of
+from models import DATABASE, assert_same, database, model, sums_of, text_of
 
 from traintwice import diff
 from traintwice.errors import BadInput, TraintwiceError
@@ -59,9 +59,9 @@ def test_parts_add_up(models, tmp_path):
 
 def changed(lines, where, **cells):
     """The lines with other cells in the first line that meets a condition of SQL."""
-    with duckdb.connect() as connection:
+    with DATABASE.cursor() as connection:
         connection.register("lines", lines)
-        connection.execute("CREATE TABLE t AS SELECT row_number() OVER () AS place, * FROM lines")
+        connection.execute("CREATE TEMPORARY TABLE t AS SELECT row_number() OVER () AS place, * FROM lines")
         for column, value in cells.items():
             connection.execute(f"UPDATE t SET {column} = {value} WHERE place = (SELECT min(place) FROM t WHERE {where})")
         return connection.sql("SELECT * EXCLUDE (place) FROM t").to_arrow_table()
