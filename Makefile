@@ -28,7 +28,7 @@ test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGB
 	  tests/replication tests/study tests/losses tests/predictions/test_array_files.py tests/test_docs_data.py tests/test_page_commands.py src/traintwice/integrations
 # Real servers on the loopback, in an environment of their own, without torch. What the system lacks (PostgreSQL, Java, npm) is named and skipped.
 test-engines: $(ENGINES)/.ready  ## tests against S3, Google, Azure, Hugging Face, web, Delta, Iceberg, PostgreSQL and Spark
-	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
+	PYTHONDONTWRITEBYTECODE= $(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
 
 check: lint types  ## lint and types only
 
