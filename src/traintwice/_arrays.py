@@ -32,6 +32,9 @@ def to_numpy(array: Array) -> np.ndarray:
             raise BadInput(f"{told}; leave these rows out, or pass numbers with NaN")
         return np.asarray(array.filled(np.nan))
     if isinstance(array, np.ndarray):
+        if array.dtype.names is not None:
+            told = f"got a structured array with the fields {', '.join(array.dtype.names)}"
+            raise BadInput(f"{told}; pass the table pandas.DataFrame(array), or an array of one field")
         small = array.dtype.kind == "V" and array.dtype.type is not np.void  # bfloat16 and others that NumPy does not have
         return array.astype(np.float32) if small else array
     if is_series(array):

@@ -1,10 +1,13 @@
 """Bad input tried on purpose: each gives one clear error, or the right number; nothing is left behind."""
 
+import bz2
 import gzip
+import lzma
 import math
 import os
 import re
 import struct
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -68,6 +71,20 @@ def safetensors(name, **content):
     return make
 
 
+def zipped(name, member):
+    def make(folder):
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr(member, GOOD)
+        return folder / name
+
+    return make
+
+
+def hard_link(folder):
+    (folder / "link.csv").hardlink_to(good(folder))
+    return folder / "link.csv"
+
+
 def cut_short(make, keep):
     def cut(folder):
         path = make(folder)
@@ -96,6 +113,7 @@ REFUSED = {
     "no match of a glob": ([named("none*.csv")], {}, r"no such file, and nothing matches it as a glob"),
     "empty directory": ([lambda f: f], {}, r"no prediction files in this directory; known endings"),
     "the same file twice": ([good, good], {}, r"good\.csv is named twice"),
+    "a hard link to the same file": ([good, hard_link], {}, r"is named twice"),
     "unknown ending": (
         [text("a.xlsx", "x")],
         {},
@@ -127,6 +145,16 @@ REFUSED = {
         r"a\.safetensors: cannot be read as safetensors",
     ),
     "truncated gzip": ([text("a.csv.gz", gzip.compress(GOOD.encode() * 99)[:40])], {}, r"a\.csv\.gz: "),
+    "bzip2": ([text("a.csv.bz2", bz2.compress(GOOD.encode()))], {}, r"a\.csv\.bz2: is compressed with bzip2; decompress it"),
+    "xz": (
+        [text("a.jsonl.xz", lzma.compress(b'{"id": 1, "p": 0.5}'))],
+        {},
+        r"a\.jsonl\.xz: is compressed with xz; decompress it",
+    ),
+    "zip": ([zipped("a.csv.zip", "a.csv")], {}, r"a\.csv\.zip: .*'a\.csv' in it is not an array; unpack"),
+    "Parquet called CSV": ([parquet("a.csv", small)], {}, r"a\.csv: its first bytes are those of parquet, expected text"),
+    "JSON lines called CSV": ([text("a.csv", '{"id": 1, "p": 0.5}\n')], {}, r"a\.csv: holds JSON; expected the names"),
+    "JSON array in gzip": ([text("a.json.gz", gzip.compress(b'[{"id": 1, "p": 0.5}]'))], {}, r"a\.json\.gz: holds JSON"),
     "pickled objects": (
         [array("a.npy", np.array([{"p": 1}, None], dtype=object))],
         {"by_position": True},

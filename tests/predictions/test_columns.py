@@ -8,6 +8,7 @@ import json
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from traintwice.errors import BadInput
@@ -61,7 +62,16 @@ def test_refused(case, tmp_path):
         read(text(tmp_path / "a.csv", *lines))
 
 
-@pytest.mark.parametrize("form", ['"[0.7, 0.2, 0.1]"', "[0.7 0.2  0.1]", '" [0.7,0.2,\n 0.1] "', '"[7e-1, .2, 0.1]"'])
+@pytest.mark.parametrize(
+    "form",
+    [
+        '"[0.7, 0.2, 0.1]"',
+        "[0.7 0.2  0.1]",
+        '"[np.float64(0.7), np.float32(0.2), np.float64(1e-1)]"',
+        '" [0.7,0.2,\n 0.1] "',
+        '"[7e-1, .2, 0.1]"',
+    ],
+)
 def test_lists_as_text(form, tmp_path):
     found, _ = read(text(tmp_path / "a.csv", "id,probs", f"1,{form}", '2,"[0.1, 0.3, 0.6]"'))
     assert found.probs[0].tolist() == P[:2]
@@ -114,6 +124,16 @@ def test_rows_without_an_answer(kind, tmp_path):
     found, summary = read(*files, on_missing="drop")
     assert sorted(found.ids.tolist()) == kept
     assert summary.dropped == (3 - len(kept),) * 2
+
+
+@pytest.mark.parametrize("columns", [{"p": [0.2, np.nan, 0.9]}, {"p_0": [0.2, np.nan, 0.1], "p_1": [0.8, np.nan, 0.9]}])
+def test_rows_of_parquet_without_an_answer(columns, tmp_path):
+    pq.write_table(
+        pa.table({"id": [1, 2, 3], **{name: pa.array(np.array(cells)) for name, cells in columns.items()}}),
+        tmp_path / "a.parquet",
+    )
+    found, summary = read(tmp_path / "a.parquet", on_missing="drop")
+    assert (found.ids.tolist(), summary.dropped) == ([1, 3], (1,))
 
 
 def test_many_rows_without_an_answer_in_both_files(monkeypatch):

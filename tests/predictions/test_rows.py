@@ -154,6 +154,24 @@ def test_one_interface(models):
             list(rows.items())
 
 
+@pytest.mark.parametrize(
+    "given, reading, message",
+    [
+        (
+            np.rec.fromarrays([IDS, P], names=["id", "p"]),
+            {},
+            "got a structured array with the fields id, p; pass the table pandas",
+        ),
+        (np.where(IDS == 4, np.nan, P), {}, "1 of 6 scores are missing or NaN"),
+        (np.ma.array(P, mask=IDS == 4), {}, "1 of 6 scores are missing or NaN"),
+        (P, {"label": np.eye(2)[IDS % 2]}, r"labels: got shape \(6, 2\), expected one label for each row"),
+    ],
+)
+def test_arrays_that_are_refused(given, reading, message):
+    with pytest.raises(BadInput, match=message), open_rows([given], **reading):
+        pass
+
+
 def test_arrays_and_files_do_not_mix():
     with pytest.raises(BadInput, match="arrays and files cannot be compared"), open_rows([P, OLD]):
         pass

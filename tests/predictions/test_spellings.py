@@ -59,6 +59,13 @@ def test_a_score_has_no_class_of_missing_cells():
         pass
 
 
+def test_minus_beside_plus_is_a_class():
+    table = {"id": np.arange(3), "p": np.array([0.9, 0.1, 0.2]), "y": np.array(["+", "-", "+"])}
+    with open_predictions(table, positive="+") as opened:
+        found = opened.read()
+    assert (found.class_names, found.labels.tolist()) == (("-", "+"), [1, 0, 1])
+
+
 def test_words_of_missing_cells_are_in_small_letters():
     assert {word.lower() for word in MISSING} == MISSING
 

@@ -176,7 +176,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 def _member(archive: zipfile.ZipFile, name: str, folder: Path, shown: str) -> Slices:
     if not name.endswith(".npy"):
-        raise BadInput(f"{shown}: cannot be read as npz: {name!r} in it is not an array")
+        raise BadInput(f"{shown}: cannot be read as npz: {name!r} in it is not an array; unpack a zip file of tables first")
     with archive.open(name) as packed, tempfile.NamedTemporaryFile(dir=folder, delete=False) as unpacked:
         copy_unpacked(packed, cast(IO[bytes], unpacked), shown)
     return _npy(Path(unpacked.name), shown)

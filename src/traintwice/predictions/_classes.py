@@ -242,7 +242,8 @@ def _refuse_missing(
     Returns:
         A sentence on such text that is taken for a class; empty where there is none.
     """
-    texts = {word for words in vocabularies for word in words if word.strip().lower() in MISSING}
+    seen = {word for words in vocabularies for word in words}
+    texts = {word for word in seen if word.strip().lower() in MISSING and not (word == "-" and "+" in seen)}
     for word in sorted(texts):
         having = [cell for cell, words in zip(cells, vocabularies, strict=True) if word in words]
         in_labels = [(source.name, column) in labels for source, column in having]

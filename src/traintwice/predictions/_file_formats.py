@@ -21,7 +21,7 @@ from traintwice._files import checking_room, copy_unpacked, zstd_lines
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._array_files import array_file
-from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
+from traintwice.predictions._inputs import JSON_ARRAY, MAGIC, File, Shards, format_of, format_of_name
 from traintwice.predictions._remote import RemoteFile, State, scan_of
 from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, stamp_of, with_vectors
 
@@ -36,11 +36,13 @@ MISSING = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
 PRESENT = f"{{}} NOT IN ({', '.join(map(literal, MISSING))})"
 """Whether a cell does not say that a number is missing."""
 LIST = r"\s*\[[^\[\]]*\]\s*"
-"""A list of numbers as text: "[0.1, 0.9]" of JSON and Python, "[0.1 0.9]" of NumPy."""
+"""A list of numbers as text: "[0.1, 0.9]" of JSON and Python, "[0.1 0.9]" and "[np.float64(0.1), np.float64(0.9)]" of NumPy."""
 
 
 def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path:
     """A plain copy of a compressed file, in the temporary folder of the session; the checksum of gzip is verified."""
+    if compression not in ("gzip", "zstd"):
+        raise BadInput(f"{shown}: is compressed with {compression}; decompress it, or compress it with gzip or zstd")
     plain = session.folder / f"unpacked-{len(list(session.folder.iterdir()))}"
     if compression == "zstd":
         source = zstd_lines(literal(glob.escape(str(path))), LINES)
@@ -127,6 +129,10 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
             line, mark, _ = file.readline(LONGEST_LINE).rstrip(b"\r\n").partition(b"\r")
     except OSError as reason:
         raise BadInput(f"{shown}: cannot be read ({reason})") from reason
+    if kind := next((kind for magic, kind in MAGIC.items() if line.startswith(magic)), None):
+        raise BadInput(
+            f"{shown}: its first bytes are those of {kind}, expected text; end its name as that format does, uncompressed"
+        )
     if b"\0" in line:
         raise BadInput(f"{shown}: the first line holds zero bytes; this is not UTF-8 text (UTF-16 perhaps): save it as UTF-8")
     try:
@@ -139,6 +145,8 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
         raise BadInput(
             f"{shown}: the first line {text!r} is for Excel alone; delete it, so that the names of the columns come first"
         )
+    if text.startswith('{"') or JSON_ARRAY.match(line):
+        raise BadInput(f"{shown}: holds JSON; expected the names of the columns, or JSON lines in a file that ends in .jsonl")
     delimiter = delimiter or max(",;\t|", key=re.sub('"[^"]*"', "", text).count)
     csv.field_size_limit(LONGEST_LINE)
     names = [name.strip() for name in next(csv.reader([text], delimiter=delimiter))]
@@ -175,7 +183,8 @@ def typed_by_cells(table: Table, source: Source) -> Source:
             cell = cells[name]
             if lists and not number:
                 types[name] = "DOUBLE[]"
-                entries = rf"TRY_CAST(string_split_regex(trim({cell}, E'[] \t\r\n'), '[,\s]+') AS DOUBLE[])"
+                plain = rf"regexp_replace({cell}, 'np\.float[0-9]+\(([^()]*)\)', '\1', 'g')"
+                entries = rf"TRY_CAST(string_split_regex(trim({plain}, E'[] \t\r\n'), '[,\s]+') AS DOUBLE[])"
                 changes.append(f"{cell} TYPE DOUBLE[] USING {entries}")
             elif missing and number:
                 changes.append(f"{cell} TYPE VARCHAR USING CASE WHEN {PRESENT.format(cell)} THEN {cell} END")

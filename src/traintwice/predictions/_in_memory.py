@@ -176,6 +176,8 @@ def _one_model(model: Any, reading: Reading) -> np.ndarray:
         powers = np.exp(array - array.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
     if array.ndim == 1 and array.dtype.kind == "f":
+        if missing := int(np.isnan(array).sum()):
+            raise BadInput(f"{missing:,} of {len(array):,} scores are missing or NaN; leave these rows out of all models")
         if not ((array >= 0) & (array <= 1)).all():
             raise BadInput(
                 "got one number for each row, not all in [0, 1]; pass logits=True for logits, regression=True for numbers that are "
@@ -282,5 +284,7 @@ def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dic
             columns |= arrays
         elif value is not None and not isinstance(value, tuple):
             options[name] = f"{name} of rows"
-            columns[options[name]] = to_numpy(value)
+            column = columns[options[name]] = to_numpy(value)
+            if name == "label" and column.ndim != 1:
+                raise BadInput(f"labels: got shape {column.shape}, expected one label for each row")
     return columns, options

@@ -36,7 +36,7 @@ ENDINGS = {
 """Ending of a file's name to its format."""
 MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
 """First bytes of a file to its format."""
-COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 """First bytes of a file to its compression."""
 JSON_ARRAY = re.compile(rb"(\xef\xbb\xbf)?\s*\[\s*[{\[]")
 File: TypeAlias = Path | RemoteFile
@@ -201,8 +201,12 @@ def _table(text: str) -> LakeTable | DatabaseTable | None:
     return lake_table(text) if not is_file or text.endswith(".json") else None
 
 
-def _identity(place: Place) -> Place:
-    return place.resolve() if isinstance(place, Path) else place
+def _identity(place: Place) -> Place | tuple[int, int]:
+    """What the names of one file, links among them, have in common."""
+    if not isinstance(place, Path) or not place.is_file():
+        return place
+    found = place.stat()
+    return found.st_dev, found.st_ino
 
 
 def _replicas(text: str) -> list[Place | Shards]:

@@ -260,9 +260,9 @@ class _Stream:
 @contextmanager
 def registered(table: Table, item: Any, name: str) -> Iterator[str]:
     """A Python object under a name that DuckDB knows."""
-    session, relation = table.session, f"object_{table.name}"
+    session, relation, doing = table.session, f"object_{table.name}", f"{name}: reading a {type(item).__name__}"
     item = _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
-    with session.explained(f"{name}: reading a {type(item).__name__}"):
+    with session.explained(doing):
         try:
             session.connection.register(relation, item)
         except session.errors:  # a pandas view of every second row, or of all rows in reverse, must be copied

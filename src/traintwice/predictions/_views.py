@@ -230,8 +230,8 @@ def without_unanswered(session: Session, view: View) -> View:
         absent = "coalesce(len(list_filter(l, lambda e: NOT isnan(e))), 0) = 0"
     else:
         number = view.layout.kind != "votes"
-        absent = all_of(f"{c} IS NULL{f' OR isnan({c})' if number else ''}" for c in view.predictions)
-    # an aggregate, since a WHERE skips row groups by their statistics, which leave NaN out
+        absent = all_of(f"{c} IS NULL{f' OR NOT (isfinite({c}) OR isinf({c}))' if number else ''}" for c in view.predictions)
+    # not isnan, which DuckDB answers from statistics that leave NaN out; an aggregate, since a WHERE skips row groups by them
     ((count,),) = session.rows(f"SELECT count(*) FILTER ({absent}) FROM {name}", doing=doing)
     if not count:
         return view
