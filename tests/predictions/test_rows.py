@@ -155,7 +155,7 @@ def test_one_interface(models):
 
 
 @pytest.mark.parametrize(
-    "given, reading, message",
+    ("given", "reading", "message"),
     [
         (
             np.rec.fromarrays([IDS, P], names=["id", "p"]),

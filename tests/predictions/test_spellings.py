@@ -59,7 +59,7 @@ def test_a_score_has_no_class_of_missing_cells():
         pass
 
 
-def test_minus_beside_plus_is_a_class():
+def test_minus_with_plus_is_a_class():
     table = {"id": np.arange(3), "p": np.array([0.9, 0.1, 0.2]), "y": np.array(["+", "-", "+"])}
     with open_predictions(table, positive="+") as opened:
         found = opened.read()
