@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from traintwice import metrics
 from traintwice.compare import diff, interval
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
 from traintwice.predictions import Predictions
-from traintwice.statistics._inference import change_of_share, mcnemar
+from traintwice.statistics._inference import change_of_share, mcnemar, wilson
 from traintwice.types import Estimate
 
 
@@ -331,6 +332,19 @@ class TestWarnings:
         assert diff(old, new).warnings == ()
         new[::2] = 1
         assert diff(old, new, cluster=clusters).warnings == ()
+
+    def test_all_rows_in_one_cluster(self, models):
+        probs, y, _ = models
+        given = {"label": y, "cluster": np.zeros(600, int), "floor": list(probs[2:6])}
+        d = diff(probs[0], probs[1], **given)
+        assert d.warnings[0].startswith("all rows are in one cluster, so nothing is known about other clusters")
+        assert 0 < d["churn"].value < 1
+        assert_allclose([d["churn"].low, d["churn"].high], wilson(d["churn"].value, 1, 0.95))
+        for floor in d.floors:
+            assert floor.verdict == "inconclusive"
+            assert floor.more_retrains is None
+            assert math.isnan(floor.ratio.low)
+            assert "all rows are in one cluster" in floor.reason
 
     def test_a_score_that_ranks_against_its_labels(self, draw):
         probs, _ = draw(2, 500, 2)

@@ -167,6 +167,8 @@ def few_clusters(s: Summary) -> str | None:
     """A clause about a churn that rests on few clusters; None where enough carry it."""
     if not s.clustered or s.carriers >= FEW_CLUSTERS or not s.value > 0:
         return None
+    if s.units == 1:
+        return "all rows are in one cluster, so nothing is known about other clusters; more rows of the same cluster do not help"
     rests = f"churn rests on few clusters (effective number {s.carriers:.1f}, of {s.units:,}), so its interval is wide"
     return f"{rests}; more rows of the same clusters do not help"
 
@@ -178,7 +180,7 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
         rows = (s.examples if s.effective is None else s.effective) * s.base
         worth = fewest = min(rows, units * s.base)  # where nothing was seen, only clusters count
-        if 0 < s.value < 1:
+        if 0 < s.value < 1 and (units > 1 or not s.clustered):  # one cluster does not show how clusters vary
             worth = effective_units(s.value, variance, rows, level, s.freedom if s.clustered else math.inf)
         if s.clustered:  # a cluster counts as one row at least; its rows may be independent
             worth = max(worth, min(fewest, s.effective_clusters or units))

@@ -100,7 +100,8 @@ def noise_floor(
     Source:
         docs/concepts/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
     """
-    edge = t_quantile(0.5 + level / 2, units - 1 if clustered and units > 1 else math.inf)
+    one_cluster = clustered and units == 1
+    edge = t_quantile(0.5 + level / 2, units - 1 if clustered and not one_cluster else math.inf)
     shape = _Shape(pairs, counts.astype(np.float64), variance_of, edge, level)
     of_floor = pairs.floor(pairs.olds, pairs.news)
     change, floor = float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows, float(of_floor @ counts) / rows
@@ -118,6 +119,8 @@ def noise_floor(
     base = float(of_floor @ shape.counts) / rows
     excess = estimate(change - floor, base * (low - 1), base * (high - 1), error * floor)
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
+    if identical is None and one_cluster:
+        identical = "all rows are in one cluster, which does not show how clusters vary"
     if identical is not None or (alike and counts[1:].any()):
         ratio, excess = (replace(e, low=math.nan, high=math.nan) for e in (ratio, excess))
     if alike and identical is None:
@@ -126,7 +129,7 @@ def noise_floor(
     verdict: Judgement = "inconclusive"
     more: int | None = 0
     if identical is not None:
-        more = ASK_FOR
+        more = None if one_cluster else ASK_FOR
     elif few < LEAST or not known:
         more = max(ASK_FOR - few, 1)
     elif (verdict := judged(low, high, margin)) == "inconclusive":

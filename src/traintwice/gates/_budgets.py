@@ -192,7 +192,8 @@ def metric_of_slice(budget: Budget) -> Metric | None:
     """The metric whose value in every slice is compared with the limit; None if slices always have it."""
     metric = metric_of(budget)
     if called(budget) is not None or budget.against is not None:
-        raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
+        name = f"{budget.measure}{' against the floor' if budget.against else ''}"
+        raise BadInput(f"budget on {name} has no value by slice: give it for all rows, without by (@COLUMN, --by)")
     if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
         return None
     if not metric.definition.between_replicas and budget.of != "change":
