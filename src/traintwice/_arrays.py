@@ -112,6 +112,15 @@ def plain_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
     return found
 
 
+def as_ids(ids: Array, source: str) -> np.ndarray:
+    """Ids of a type that identifies rows exactly."""
+    found = plain_objects(np.asarray(ids), "ids", source)
+    if found.dtype.kind in "fc":
+        told = f"{source}: ids: got dtype {found.dtype}, which does not identify rows exactly"
+        raise BadInput(f"{told}; expected integers or text: pass ids.astype(int) where all are whole numbers")
+    return found
+
+
 def as_text(array: np.ndarray) -> np.ndarray:
     """An array as text; None where an entry is missing."""
     text = [None if _is_missing(entry) else str(entry) for entry in array.ravel().tolist()]

@@ -373,8 +373,8 @@ def test_self_test_of_periods(again, write):
 @pytest.mark.parametrize(
     ("retrains", "budget", "options", "message"),
     [
-        (2, Budget("churn", max=0.1), {}, "got 2 retrains, expected at least 3"),
-        (4, Budget("excess", max=0.1), {}, "got 4 retrains, expected at least 5"),
+        (2, Budget("churn", max=0.1), {}, "expected at least 3 retrains, got 2"),
+        (4, Budget("excess", max=0.1), {}, "expected at least 5 retrains, got 4"),
         (5, Budget("churn", max=0.1), {"floor": [1]}, "leave out --floor"),
     ],
 )

@@ -192,8 +192,9 @@ def metric_of_slice(budget: Budget) -> Metric | None:
     """The metric whose value in every slice is compared with the limit; None if slices always have it."""
     metric = metric_of(budget)
     if called(budget) is not None or budget.against is not None:
-        name = f"{budget.measure}{' against the floor' if budget.against else ''}"
-        raise BadInput(f"budget on {name} has no value by slice: give it for all rows, without by (@COLUMN, --by)")
+        raise BadInput(
+            f"{budget.measure}{' against the floor' * bool(budget.against)} has no value by slice; leave out @COLUMN and --by"
+        )
     if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
         return None
     if not metric.definition.between_replicas and budget.of != "change":

@@ -284,12 +284,12 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
     models = replicas_of(retrains)
     m = len(models)
     if m < LEAST:
-        raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST}")
+        raise BadInput(f"self-test: expected at least {LEAST} retrains, got {m}")
     if options.get("floor") or options.get("new_floor"):
         raise BadInput("self-test: takes the other retrains as the floor of each pair; leave out --floor and --new-floor")
     needs_floor = any(b.against is not None or b.measure == "excess" for b in budgets)
     if needs_floor and m < LEAST + 2:
-        raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST + 2}: the others are the floor of each pair")
+        raise BadInput(f"self-test: expected at least {LEAST + 2} retrains, got {m}: the others are the floor of each pair")
     outcomes: dict[tuple[int, int], Outcome] = {}
     by_budget: dict[str, Counter[str]] = {}
     pairs = list(permutations(range(m), 2))

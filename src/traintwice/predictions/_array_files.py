@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from traintwice._arrays import plain_objects, refuse_ones
+from traintwice._arrays import as_ids, plain_objects, refuse_ones
 from traintwice._database import Session, check_target, identifier
 from traintwice._files import copy_unpacked
 from traintwice._typed import typed
@@ -296,7 +296,7 @@ def write_predictions(
         if alike or (any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))):
             told = f"{path}: class_names: got {', '.join(names)}"
             raise BadInput(f"{told}; each needs a name that is not a number and differs from the others in more than case")
-    given: dict[str, Any] = {} if ids is None else {"id": _as_ids(ids, path)}
+    given: dict[str, Any] = {} if ids is None else {"id": as_ids(ids, str(path))}
     if predicted.ndim == 1:
         given["pred"] = predicted if names is None else names[predicted]
     else:
@@ -315,15 +315,6 @@ def write_predictions(
                 raise BadInput(f"{path}: {told}; an id must name one example")
         session.write(path, f"{select}{' ORDER BY id' if ids is not None else ''}")
     return path
-
-
-def _as_ids(ids: Array, path: Path) -> np.ndarray:
-    """Ids of a type that readers accept."""
-    found = plain_objects(np.asarray(ids), "ids", str(path))
-    if found.dtype.kind in "fc":
-        told = f"{path}: ids: got dtype {found.dtype}, which does not identify rows exactly"
-        raise BadInput(f"{told}; expected integers or text: pass ids.astype(int) where all are whole numbers")
-    return found
 
 
 @contextmanager

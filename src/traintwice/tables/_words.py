@@ -35,7 +35,7 @@ def matching(found: Summary) -> str:
     if found.weight is not None:
         parts.append(f"weighted by {visible(found.weight)}")
     if found.cluster is not None:
-        parts.append(f"clustered by {visible(found.cluster)} ({found.clusters:,} clusters)")
+        parts.append(f"clustered by {visible(found.cluster)} ({counted(found.clusters, 'cluster')})")
     return " · ".join(parts)
 
 
