@@ -34,9 +34,7 @@ Rule = Literal["point", "bound"]
 the whole interval breaks it, and inconclusive in between; a number without an interval is inconclusive."""
 
 Outcome = Literal["kept", "over", "inconclusive"]
-
 AgainstFloor = Literal["minus floor", "times floor"]
-
 LISTS = ("floor", "new_floor", "waive")
 """Keys of a gate file that hold a list of texts, or one text."""
 
