@@ -34,7 +34,7 @@ def matching(found: Summary) -> str:
         parts.append(f"labels in {visible(found.label)}")
     if found.weight is not None:
         parts.append(f"weighted by {visible(found.weight)}")
-    if found.cluster is not None:
+    if found.cluster is not None and found.clusters is not None:
         parts.append(f"clustered by {visible(found.cluster)} ({counted(found.clusters, 'cluster')})")
     return " · ".join(parts)
 
