@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -143,7 +142,7 @@ def diff(
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     if no_rows:
         reading.pop("show", None)
-    with cells_kept_out(True) if no_rows else nullcontext(), open_rows(every, names, **reading) as rows:
+    with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:
         if no_rows and rows.files is not None and (shown := set(rows.files.id_columns) & set(rows.files.groups)):
             raise BadInput(f"by: {', '.join(sorted(shown))} is an id, which no_rows (--no-rows) hides; group by another column")
         rows.waive = frozenset(str(i) for i in waive)
