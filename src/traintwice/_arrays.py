@@ -61,13 +61,18 @@ def refuse_ones(probs: np.ndarray, name: str) -> None:
         )
 
 
+def are_whole(numbers: np.ndarray) -> np.ndarray:
+    """Which floating point numbers are whole numbers that int64 has exactly."""
+    return np.asarray((np.abs(numbers) <= EXACT) & (numbers == np.round(numbers)))
+
+
 def as_classes(labels: np.ndarray) -> np.ndarray:
     """Truth values and whole floating point numbers as int64; other labels are unchanged.
 
-    >>> as_classes(np.array([True, False])), as_classes(np.array([1.0, 2.0])), as_classes(np.array([0.5]))
-    (array([1, 0]), array([1, 2]), array([0.5]))
+    >>> as_classes(np.array([True, False])), as_classes(np.array([1.0, 2.0])), as_classes(np.array([1.0, np.inf]))
+    (array([1, 0]), array([1, 2]), array([ 1., inf]))
     """
-    whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
+    whole = labels.dtype.kind == "b" or (labels.dtype.kind == "f" and bool(are_whole(labels).all()))
     return labels.astype(np.int64) if whole else labels
 
 

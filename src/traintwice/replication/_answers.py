@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from traintwice._arrays import plain_objects, refuse_ones, to_numpy
+from traintwice._arrays import are_whole, as_classes, plain_objects, refuse_ones, to_numpy
 from traintwice._database import Session
 from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest
 from traintwice.errors import BadInput
@@ -120,12 +120,12 @@ def _known(array: np.ndarray, name: str, *, numbers: bool) -> np.ndarray:
         raise BadInput(f"ids: got {array.dtype}, which does not identify rows exactly; expected whole numbers or texts")
     if name == "ids" or numbers or array.dtype.kind not in "bf":
         return array
-    whole = array.astype(np.int64)
-    if not np.array_equal(whole, array):
+    classes = as_classes(array)
+    if classes.dtype.kind == "f":
         raise BadInput(
-            f"labels: got numbers such as {array[whole != array][0]}, expected classes; pass regression=True for numbers"
+            f"labels: got numbers such as {array[~are_whole(array)][0]}, expected classes; pass regression=True for numbers"
         )
-    return whole
+    return classes
 
 
 def _nothing(array: np.ndarray) -> np.ndarray:
