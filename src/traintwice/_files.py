@@ -1,4 +1,4 @@
-"""Writing of files, comparison of outputs with inputs, and temporary folders that no run leaves behind."""
+"""Writing of files, their first bytes, comparison of outputs with inputs, and temporary folders that no run leaves behind."""
 
 from __future__ import annotations
 
@@ -220,3 +220,17 @@ def _locked(folder: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def start_of(path: Path, shown: str) -> bytes:
+    """The first bytes of a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 12)
+    except OSError as reason:
+        raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason})") from reason
+
+
+def by_magic(start: bytes, magics: Mapping[bytes, str]) -> str | None:
+    """The format or compression that the first bytes of a file say; None where they say none of these."""
+    return next((kind for magic, kind in magics.items() if start.startswith(magic)), None)

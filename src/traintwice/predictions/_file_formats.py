@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from traintwice._database import Session, identifier, literal
-from traintwice._files import checking_room, copy_unpacked, zstd_lines
+from traintwice._files import by_magic, checking_room, copy_unpacked, zstd_lines
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._array_files import array_file
@@ -129,7 +129,7 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
             line, mark, _ = file.readline(LONGEST_LINE).rstrip(b"\r\n").partition(b"\r")
     except OSError as reason:
         raise BadInput(f"{shown}: cannot be read ({reason})") from reason
-    if kind := next((kind for magic, kind in MAGIC.items() if line.startswith(magic)), None):
+    if kind := by_magic(line, MAGIC):
         raise BadInput(
             f"{shown}: its first bytes are those of {kind}, expected text; end its name as that format does, uncompressed"
         )

@@ -15,7 +15,7 @@ import array_api_compat
 
 from traintwice._addresses import Address, is_address, without_secrets
 from traintwice._arrays import is_series, to_numpy
-from traintwice._files import check_name
+from traintwice._files import by_magic, check_name, start_of
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.logs._reading import TABLES
@@ -322,18 +322,13 @@ def format_of_name(path: File) -> str | None:
 
 def format_of(path: Path, shown: str) -> tuple[str, str | None]:
     """The format of a file and its compression: by its first bytes, and where they are text or a tensor by the ending of its name."""
-    ending = format_of_name(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(1 << 12)
-    except OSError as reason:
-        raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason})") from reason
-    packed = next((kind for magic, kind in COMPRESSED.items() if start.startswith(magic)), None)
+    ending, start = format_of_name(path), start_of(path, shown)
+    packed = by_magic(start, COMPRESSED)
     if ending in ("csv", "tsv", "jsonl") or (ending and packed is None):
         return ending, packed
     if packed is not None:
         return ("csv", packed) if ending is None else (ending, packed)
-    kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
+    kind = by_magic(start, MAGIC)
     if kind is None and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         kind = "safetensors"
     if kind is None and start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):

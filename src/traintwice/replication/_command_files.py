@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from traintwice._files import start_of
 from traintwice.errors import BadInput, TrainingFailed
-from traintwice.predictions._inputs import format_of, format_of_name
+from traintwice.predictions._inputs import JSON_ARRAY, format_of, format_of_name
 from traintwice.replication._replica_run import Run
 
 COSTS = "costs.json"
@@ -83,6 +84,6 @@ def _with_ending(path: Path) -> Path:
         return path
     try:
         format_of(path, path.name)
-    except BadInput as error:
-        return path if "JSON array" in str(error) else path.rename(path.with_suffix(".csv"))
+    except BadInput:
+        return path if JSON_ARRAY.match(start_of(path, path.name)) else path.rename(path.with_suffix(".csv"))
     return path
