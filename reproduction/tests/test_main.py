@@ -28,6 +28,7 @@ def call(monkeypatch, capsys):
         (("findings", "claims.ad-digit"), "no study of claims named 'claims.ad-digit'. Did you mean 'claims.ad-digits'"),
         (("findings", "digits"), "no study of claims named 'digits'"),
         (("choices", "ad-digit"), "no choice named 'ad-digit'. Did you mean 'ad-digits'"),
+        (("evidence", "fashion", "--row", "stedy"), "no row of evidence.fashion named 'stedy'. Did you mean 'steady'"),
         (("tables", "ad.table9"), "no table or figure named 'ad.table9'"),
     ],
 )

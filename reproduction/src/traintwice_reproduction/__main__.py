@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -56,16 +57,20 @@ def run_evidence(
     names: Annotated[list[str], typer.Argument(help=f"Some of {', '.join(evidence.EVIDENCE)}.")],
     date: Date,
     store: StorePath = STORE,
+    row: Annotated[list[str] | None, typer.Option(help="A recipe, the baseline first; repeat for more. All by default.")] = None,
+    replicas: Annotated[int | None, typer.Option(min=2, help="Trainings of each recipe; by default those of the study.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
 ) -> None:
     """Run studies of methods on real data; keep their results, and the rows of all but the largest in the bank."""
     for name in names:
         if name not in evidence.EVIDENCE:
             raise unknown("study of evidence", name, evidence.EVIDENCE)
-    for name in names:
-        results = run(evidence.EVIDENCE[name](), store=store, execution=Execution(jobs=jobs))
+    studies = {name: evidence.part(evidence.EVIDENCE[name](), row or (), replicas) for name in names}
+    for name, study in studies.items():
+        results = run(study, store=store, execution=Execution(jobs=jobs))
         kept.keep(evidence.FOLDER / f"{name}.json", evidence.summary(results, date))
-        command = f"python -m traintwice_reproduction evidence {name}"
+        words = [name, *(f"--row {shlex.quote(r)}" for r in row or ()), *([f"--replicas {replicas}"] if replicas else [])]
+        command = f"python -m traintwice_reproduction evidence {' '.join(words)}"
         if len(results.rows) * results.experiment.replicas * len(results.data.test) <= evidence.MOST_IN_BANK:
             add_to_bank(results, kept.BANK, name=name, command=command, replace=True)
 

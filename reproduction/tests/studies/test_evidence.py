@@ -8,7 +8,7 @@ from traintwice.nets import MLP
 from traintwice.study import Experiment, run
 from traintwice_reproduction.studies import STUDIES
 from traintwice_reproduction.studies.choices import CHOICES
-from traintwice_reproduction.studies.evidence import BENCHMARKS, EVIDENCE, Benchmark, evidence, summary
+from traintwice_reproduction.studies.evidence import BENCHMARKS, EVIDENCE, Benchmark, evidence, part, summary
 
 
 @pytest.mark.parametrize("name", EVIDENCE)
@@ -35,9 +35,10 @@ def test_the_summary_of_a_study(tmp_path, monkeypatch):
     small = Benchmark(data, data, Sample(0.5, replace=False), MLP((16,)), 2, 32, 1e-2, 1e-2, 0.1, replicas=3)
     monkeypatch.setitem(BENCHMARKS, "small", small)
     study = evidence("small", draws=True)
-    few = Experiment(
-        study.name, data, {row: study.rows[row] for row in ("decay + EMA", "logged distillation, well regularised")}, replicas=3
-    )
+    few = part(study, ("decay + EMA", "logged distillation, well regularised"), None)
+    assert few == Experiment(study.name, data, {row: study.rows[row] for row in few.rows}, replicas=3)
+    assert part(study, (), 5).rows == study.rows
+    assert part(study, (), 5).replicas == 5
     found = summary(run(few, store=tmp_path), "2026-11-27")
     first, logged = found["rows"].values()
     assert first["free"] == ["data", "initialisation", "order"]

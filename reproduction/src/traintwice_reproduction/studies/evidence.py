@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from traintwice.averaging import EMA
 from traintwice.compare import Difference, compare_with_baseline
 from traintwice.components import Sample
 from traintwice.data import CIFAR10, FashionMNIST, Source
+from traintwice.errors import unknown
 from traintwice.methods import anti_distillation, co_distillation, elodi, ensemble, logged_distillation, neighbour_smoothing
 from traintwice.nets import MLP, LeNet5, Network, ResNet
 from traintwice.optimizers import Adam
@@ -173,6 +174,14 @@ EVIDENCE: dict[str, Callable[[], Experiment]] = {
     "flights-draws": partial(with_draws, rivals_flights, "flights-draws"),
 }
 """Name on the command line to study. Seeds on MNIST and on flights are `ad-mnist` and `rivals-flights`."""
+
+
+def part(study: Experiment, rows: Sequence[str], replicas: int | None) -> Experiment:
+    """Some rows of a study, the first the baseline, and another number of replicas; all rows where none are named."""
+    for row in rows:
+        if row not in study.rows:
+            raise unknown(f"row of {study.name}", row, study.rows)
+    return replace(study, rows={row: study.rows[row] for row in rows or study.rows}, replicas=replicas or study.replicas)
 
 
 def rows_of(
