@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         sums,
         tables,
     )
-    from traintwice._versions import __version__ as __version__
+    from traintwice._installed import __version__ as __version__
     from traintwice.compare import Diff, Measures, Plan, compare_recipes, diff, diff_tokens, history, measure, plan
     from traintwice.engine import Execution
     from traintwice.gates import Budget, GateResult, gate, gate_file, self_test

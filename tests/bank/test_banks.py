@@ -25,7 +25,7 @@ def full(draw):
 def folder(tmp_path, monkeypatch, full):
     """The user's bank with one study, written from them."""
     monkeypatch.setenv("TRAINTWICE_BANK", str(tmp_path))
-    monkeypatch.setattr("traintwice._entry_points.entry_points", lambda group: [])
+    monkeypatch.setattr("traintwice._installed.entry_points", lambda group: [])
     recipes = {row: NewRecipe(p, 1.0, 2.0, None, {"accuracy": (0.5, 0.4, 0.6), "churn": (0.25,)}) for row, p in full.items()}
     about = {"study": "toys", "data": "toys", "network": "5", "date": "2026-11-01", "cost_of": "plain"}
     write_study(tmp_path, "toys", recipes, about)
@@ -173,7 +173,7 @@ def test_a_name_in_two_banks_is_refused(folder, tmp_path_factory, monkeypatch):
         def load(self):
             raise ImportError("acme")
 
-    monkeypatch.setattr("traintwice._entry_points.entry_points", lambda group: [Point(), Broken()])
+    monkeypatch.setattr("traintwice._installed.entry_points", lambda group: [Point(), Broken()])
     found = banks()
     assert not found.studies
     assert "toys is in two banks" in found.refused["toys"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from traintwice.presets import PRESETS
-from traintwice.presets._plugins import installed_studies
+from traintwice.presets._studies import installed_studies
 
 MODULE = '''
 from functools import partial
@@ -163,7 +163,7 @@ def test_a_name_in_two_packages_is_refused_with_both_named(install, traintwice):
 
 
 def test_without_the_reproduction_its_names_say_what_to_install(traintwice, monkeypatch):
-    monkeypatch.setattr("traintwice._entry_points.entry_points", lambda group: ())
+    monkeypatch.setattr("traintwice._installed.entry_points", lambda group: ())
     status, _, err = traintwice("run", "ad.table1", "--no-report")
     assert status == 2
     assert "no study named 'ad.table1'" in err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from traintwice.errors import BadSpec
-from traintwice.replication._study_file import read_study, recipes_of
+from traintwice.replication._study import read_study, recipes_of
 from traintwice.replication._trainers import PLACEHOLDER
 
 TRAIN = """

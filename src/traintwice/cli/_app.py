@@ -15,9 +15,9 @@ from typing import Annotated, Any
 
 import typer
 
+from traintwice._installed import __version__, diagnostic, extras, missing_of
 from traintwice._processes import cores
 from traintwice._user_code import imports_refused, raised_by_user, reason_of, traceback_of
-from traintwice._versions import __version__, diagnostic, extras, missing_of
 from traintwice.cli import _options as options
 from traintwice.cli._bank import bank
 from traintwice.cli._catalogue import list_names, show

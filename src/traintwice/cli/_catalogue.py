@@ -18,7 +18,7 @@ from rich.text import Text
 from traintwice.cli import _options as options
 from traintwice.errors import BadInput, BadSpec, require, unknown
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
-from traintwice.presets._plugins import OWN_PACKAGE, NamedStudy, installed_studies
+from traintwice.presets._studies import OWN_PACKAGE, NamedStudy, installed_studies
 
 if TYPE_CHECKING:
     from traintwice.methods import Method

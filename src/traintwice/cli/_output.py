@@ -23,7 +23,7 @@ from rich.text import Text
 from traintwice._addresses import without_secrets
 from traintwice._files import refuse_overwriting, remove_all_scratch, write_whole
 from traintwice._formatting import visible
-from traintwice._versions import made_by
+from traintwice._installed import made_by
 from traintwice.errors import BadInput, StoreError, require_charts
 from traintwice.progress import ProgressUnit, reporting_to
 

@@ -81,7 +81,7 @@ def replicate(
     quiet: options.Quiet = False,
 ) -> None:
     """Train a model several times with other seeds, by any command or function; measure and compare the replicas."""
-    from traintwice.replication._study_file import recipes_of
+    from traintwice.replication._study import recipes_of
 
     train: str | list[str] = command
     if len(command) == 1 and names_a_function(command[0]):

@@ -24,7 +24,7 @@ from traintwice.cli import _output as output
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
-from traintwice.presets._plugins import OWN_PACKAGE, NamedStudy, installed_studies
+from traintwice.presets._studies import OWN_PACKAGE, NamedStudy, installed_studies
 from traintwice.report._findings import choose, in_words
 from traintwice.served import Logged
 from traintwice.specs import decode

@@ -17,7 +17,7 @@ from traintwice.cli import _options as options
 from traintwice.cli import _output as output
 from traintwice.cli._replicate import report_replicas, trackers_of, train_and_show
 from traintwice.errors import BadSpec, require, unknown
-from traintwice.replication._study_file import is_replication, read_study
+from traintwice.replication._study import is_replication, read_study
 
 Seed = Annotated[int | None, typer.Option(help="Seed of the experiment.")]
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from traintwice._arrays import to_numpy
 from traintwice._files import check_name
+from traintwice._installed import made_by, versions
 from traintwice._typed import typed
-from traintwice._versions import made_by, versions
 from traintwice.compare._results import Diff
 from traintwice.compare._shown import Shown, fields_of
 from traintwice.errors import BadInput, StoreError

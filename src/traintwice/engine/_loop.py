@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from traintwice.data import Dataset
-from traintwice.engine._averager import Averager
 from traintwice.engine._batches import Batch, epoch_of
 from traintwice.engine._building import build_gate
 from traintwice.engine._loss_inputs import Peers, Signals, Teacher
 from traintwice.engine._reading import Examples, TrainingSet
 from traintwice.engine._state import (
+    Averager,
     State,
     copied,
     into_networks,

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.data import Dataset
-from traintwice.engine._averager import renew_batch_statistics
 from traintwice.engine._batches import training_rows
 from traintwice.engine._building import Weights, weights_of
 from traintwice.engine._choosing import group_size, least_places, places_of, with_chosen_engine
@@ -20,7 +19,7 @@ from traintwice.engine._execution import DEFAULT_EXECUTION, LOOP, Execution, out
 from traintwice.engine._loop import LoopTraining, check_stream
 from traintwice.engine._reading import TrainingSet, gate_weights, predict
 from traintwice.engine._stacked import StackedGroup
-from traintwice.engine._state import Keeper, State, under
+from traintwice.engine._state import Keeper, State, renew_batch_statistics, under
 from traintwice.engine._training import Trained, Training, TrainingSpec
 from traintwice.engine._vectorised import VectorisedGroup
 from traintwice.errors import BadInput, BadSpec, Diverged

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset
-from traintwice.engine._averager import averager
 from traintwice.engine._batches import Batch
 from traintwice.engine._building import Weights, build, number_of_networks, perturb_one_ulp, served_weights, stream_of
 from traintwice.engine._execution import Execution
 from traintwice.engine._reading import TrainingSet
-from traintwice.engine._state import State
+from traintwice.engine._state import State, averager
 from traintwice.errors import BadInput
 from traintwice.nets import enter_dropout
 from traintwice.randomness import RandomSource

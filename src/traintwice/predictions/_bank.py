@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from traintwice._database import Session, literal
-from traintwice._entry_points import added
+from traintwice._installed import added
 from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
 from traintwice.predictions._layout import Summary

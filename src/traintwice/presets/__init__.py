@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.presets._experiments import digits, flights
-from traintwice.presets._plugins import CompositeStudy, RunOptions, StudyOfExperiments
+from traintwice.presets._studies import CompositeStudy, RunOptions, StudyOfExperiments, digits, flights
 
 if TYPE_CHECKING:
     from traintwice.study import Experiment

@@ -24,9 +24,9 @@ from typing import Any
 
 from traintwice._code import Code, changes
 from traintwice._files import check_name, write_whole
+from traintwice._installed import versions
 from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest, json_bytes, open_store, read_json, write_note
 from traintwice._typed import check_arguments
-from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
 from traintwice.replication._answers import ONE_SPLIT, Answers
 from traintwice.replication._executors import Outcome

@@ -1,8 +1,9 @@
-"""`replicate`: trains the replicas that are missing, with any function or command."""
+"""`replicate`: trains the replicas that are missing, with any function or command; its arguments as a TOML file and as words."""
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -10,21 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from traintwice._study_files import MOST_REPLICAS
+from traintwice._study_files import MOST_REPLICAS, read_toml, toml_of
 from traintwice._typed import shown, typed
-from traintwice.errors import BadSpec, TrainingFailed
+from traintwice.errors import BadSpec, TrainingFailed, TraintwiceError, unknown
 from traintwice.predictions import Reading
-from traintwice.predictions._reading import reading_of
+from traintwice.predictions._reading import OPTIONS, reading_of
 from traintwice.replication._answers import KnownRows, known_rows
 from traintwice.replication._executors import IN_PROCESS, PROCESSES, Executor, Task, train_all
 from traintwice.replication._replica_run import SEED, Run, check_sources
 from traintwice.replication._store import ReplicaStore, check_names, origin_of
-from traintwice.replication._trainers import CommandTrainer, Trainer, settings_of, stop_if_loading, trainer_of
+from traintwice.replication._trainers import CommandTrainer, Trainer, settings_of, split_words, stop_if_loading, trainer_of
 
 if TYPE_CHECKING:
     from traintwice.replication._results import Replication
 
 __all__ = ["Replicas", "replicate"]
+
 
 BASELINE: Mapping[str, Any] = {"base": {}}
 
@@ -249,3 +251,81 @@ def gather(store: ReplicaStore, *, recipes: Sequence[str], replicas: int, readin
         for split in splits
     }
     return Replication(store.path, replicas, tuple(recipes), paths, records, tuple(failures), reading)
+
+
+TRAINER = "trainer"
+KEYS = ("name", "replicas", "seed", "vary", TRAINER, "recipes", "reading")
+
+
+def is_replication(path: str | Path) -> bool:
+    """Whether a file is a TOML file with a table ``[trainer]``; False also for files that cannot be read."""
+    try:
+        return TRAINER in read_toml(path)
+    except TraintwiceError:
+        return False
+
+
+def read_study(path: str | Path) -> dict[str, Any]:
+    """The arguments of `traintwice.replicate` that a TOML file gives; its folder is added to the places of imports.
+
+        replicas = 10
+
+        [trainer]
+        function = "train:main"      # or command = "python train.py --seed {seed} --out {out}"
+
+        [recipes.base]
+        [recipes.ema]
+        ema = true                   # for a command: [recipes] base = "" and ema = "--ema"
+
+    Raises:
+        BadSpec, UnknownName: a key is missing, unknown or of a wrong type; the message starts with the name of the file.
+    """
+    plain = read_toml(path)
+    for key in plain:
+        if key not in KEYS:
+            raise unknown("setting of a study with a trainer", key, KEYS, hint=f"(in {path})")
+    trainer, reading = plain.get(TRAINER), plain.get("reading", {})
+    if not isinstance(trainer, Mapping) or set(trainer) not in ({"function"}, {"command"}):
+        raise BadSpec(f'{path}: trainer: expected function = "module:name" or command = "…", got {trainer!r}')
+    for key, kind in (("replicas", int), ("seed", int), ("recipes", dict), ("reading", dict), ("vary", list | dict)):
+        if key in plain and not isinstance(plain[key], kind):
+            raise BadSpec(f"{path}: {key}: got {plain[key]!r}, expected {'a table' if kind is dict else 'another type'}")
+    for name in reading:
+        if name not in OPTIONS:
+            raise unknown("option of reading", name, OPTIONS, hint=f"(in {path})", listed="")
+    folder = str(Path(path).resolve().parent)
+    if "function" in trainer and folder not in sys.path:
+        sys.path.insert(0, folder)
+    (train,) = trainer.values()
+    kept: dict[str, Any] = {key: plain[key] for key in ("replicas", "seed", "vary", "recipes") if key in plain}
+    return {"train": train, **kept, **({"reading": reading} if reading else {})}
+
+
+def recipes_of(words: Sequence[str], *, of_command: bool) -> dict[str, Any]:
+    """Recipes from texts ``NAME=WORDS``: words to add to a command, or ``key=value`` settings of a function.
+
+    Raises:
+        BadSpec: another form.
+
+    >>> recipes_of(["base=", "ema=--ema --decay 0.9"], of_command=True)
+    {'base': '', 'ema': '--ema --decay 0.9'}
+    >>> recipes_of(["ema=ema=true rate=0.1 kind=fast"], of_command=False)
+    {'ema': {'ema': True, 'rate': 0.1, 'kind': 'fast'}}
+    """
+    found: dict[str, Any] = {}
+    for text in words:
+        name, equals, rest = text.partition("=")
+        if not equals or name in found:
+            raise BadSpec(f"--recipe {text}: expected NAME=WORDS, such as --recipe ema='--ema', each name once")
+        found[name] = rest if of_command else dict(_setting(word, text) for word in split_words(rest, f"--recipe {name}"))
+    return found
+
+
+def _setting(word: str, text: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not equals or not key.isidentifier():
+        raise BadSpec(f"--recipe {text}: got {word!r}, expected settings of the function as key=value")
+    found = toml_of("v", value)
+    if found is None:
+        raise BadSpec(f"--recipe {text}: the value of {key} cannot be read")
+    return key, found["v"]

@@ -25,8 +25,7 @@ from traintwice._formatting import cut
 from traintwice._typed import shown
 from traintwice._user_code import MOST_OF_REASON, imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
-from traintwice.replication._command_files import add_costs, predictions_of, remove_old
-from traintwice.replication._replica_run import SEED, Run
+from traintwice.replication._replica_run import SEED, Run, add_costs, predictions_of, remove_old
 from traintwice.served import ServedFile, served_by_table
 
 MAIN = "__mp_main__"

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from traintwice._formatting import with_units
-from traintwice._versions import made_by
+from traintwice._installed import made_by
 from traintwice.report._style import Figure
 
 TEMPLATE = Path(__file__).parent / "template"

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from filelock import Timeout
 
+from traintwice._installed import versions
 from traintwice._processes import claim_pipes
 from traintwice._user_code import reason_of, traceback_of
-from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, training_rows, with_chosen_engine
 from traintwice.errors import Diverged, StoreError, TrainingFailed, TraintwiceError

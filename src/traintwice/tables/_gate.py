@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from traintwice._formatting import between, change, limits_in_words, value_of, visible, with_interval
-from traintwice._versions import made_by
+from traintwice._installed import made_by
 from traintwice.compare import _ledger as ledger
 from traintwice.compare._ledger import History, Launch
 from traintwice.compare._results import Diff

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from traintwice.presets._plugins import Maker
+from traintwice.presets._studies import Maker
 from traintwice_reproduction.studies.ablation import ablation_digits, ablation_fashion
 from traintwice_reproduction.studies.ad_mnist import ad_mnist
 from traintwice_reproduction.studies.claims import STAGES, claims_ad, claims_churn

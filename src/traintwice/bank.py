@@ -1,4 +1,4 @@
-"""Writes a study into a bank."""
+"""Banks: what every replica of a study predicts on every test row, to be measured again without training."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from traintwice._arrays import to_numpy
 from traintwice._database import Session
 from traintwice._files import check_name, write_whole
+from traintwice._names import lazy
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._bank import SCHEMA, BankStudy, digest_of, slug_of
+from traintwice.predictions._bank import SCHEMA, BankRecipe, Banks, BankStudy, bank_study, banks, digest_of, slug_of
 from traintwice.predictions._predictions import Predictions
 
-__all__ = ["NewRecipe", "write_study"]
+__all__ = ["BankRecipe", "BankStudy", "Banks", "NewRecipe", "bank_study", "banks", "write_study"]
+
 
 LEAST = float(np.finfo(np.float16).smallest_subnormal)
 """Probabilities above 0 are kept as at least this, 6e-8, so that log loss stays finite."""
@@ -158,3 +160,7 @@ def _written(manifest: Mapping[str, Any]) -> str:
     lines = [f" {line(key)}: {line(value)}" for key, value in manifest.items() if key != "recipes"]
     rows = ",\n".join(f"  {line(row)}: {line(value)}" for row, value in manifest["recipes"].items())
     return "{\n" + ",\n".join([*lines, f' "recipes": {{\n{rows}\n }}']) + "\n}"
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -1,13 +1,14 @@
-"""Versions of the packages that results depend on."""
+"""What is installed: versions of the packages that results depend on, and what other packages add by entry points."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import TypeVar
 
 PACKAGES = (
     "numpy",
@@ -88,3 +89,18 @@ def made_by() -> dict[str, str]:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() and len(epoch) < 12 else datetime.now(UTC)
     return {"traintwice": __version__, "date": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+T = TypeVar("T")
+
+
+def added(group: str, read: Callable[[EntryPoint], T], *, trouble: str) -> Iterator[tuple[str, T | None, str]]:
+    """For each entry point of a group: its package, what ``read`` makes of it, and a message instead where that raises."""
+    for point in entry_points(group=group):
+        package = point.dist.name if point.dist else "unknown"
+        try:
+            found = read(point)
+        except Exception as error:
+            yield package, None, f"package {package}: {trouble} from {point.value}: {type(error).__name__}: {error}"
+        else:
+            yield package, found, ""
