@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from traintwice.cli._options import spread
@@ -27,3 +29,17 @@ SEVERAL = ["--floor", "--new-floor"]
 )
 def test_files_after_an_option(typed, read):
     assert spread(typed.split(), SEVERAL, TAKES, 2) == read.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--label", "y", "--label=z"], "--label: got 2 values, expected one"),
+        (["-q", "-q", "--by", "g", "--by", "h", "--task", "t", "--task", "u"], "--task is for evaluation logs"),
+    ],
+)
+def test_an_option_of_one_value_is_not_passed_twice(traintwice, arguments, message):
+    for name in ("old.csv", "new.csv"):
+        Path(name).write_text("id,p\n1,0.2\n2,0.8\n")
+    status, _, said = traintwice("diff", "old.csv", "new.csv", *arguments)
+    assert (status, message in " ".join(said.split())) == (2, True), said

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import stats
 from traintwice import Budget, diff, gate, measure
 from traintwice.errors import BadInput, UnknownName
 from traintwice.statistics._inference import wilson
+from traintwice.tables._diff import diff_sheet
 
 
 def written(folder, name, rows):
@@ -117,7 +119,14 @@ def test_graded_answers_have_a_mean_score_and_items_that_score_lower(tmp_path):
     assert_allclose(d["negative_flips"].value, (scores[1] < scores[0]).mean())
     assert d.left_out["accuracy"] == "answers have scores between 0 and 1"
     assert "lower score" in d.answers[1].sentence
-    assert all(s.accuracy_change is None for s in d.slices)
+    for s in d.slices:
+        of = scores[:, np.array([row["task"] == s.value for row in runs[0]])]
+        bounds = (expected := stats.ttest_rel(of[1], of[0])).confidence_interval()
+        change, test = s.accuracy_change, s.tests[1]
+        assert_allclose([change.value, change.low, change.high], [(of[1] - of[0]).mean(), bounds.low, bounds.high], rtol=1e-6)
+        assert test.question == "mean score"
+        assert_allclose([test.old, test.new, test.p_value], [*of.mean(axis=1), expected.pvalue])
+    assert "mean score, pp" in diff_sheet(d, every=True).to_text(200)
 
 
 def test_items_without_a_score_count_for_churn_alone(tmp_path):
@@ -150,7 +159,23 @@ def test_repeated_draws_of_each_item_are_their_own_floor(tmp_path, graded):
     (quality,) = d.quality
     assert quality.name == ("mean_score" if graded else "accuracy")
     assert_allclose([quality.old.value, quality.new.value], [np.mean(s) for s in scores])
-    assert {m.name for m in d.measures} == ({"churn"} if graded else {"churn", "negative_flips", "positive_flips"})
+    old, new = scores
+    lost = np.mean([a > b for i in range(60) for a in old[i] for b in new[i]])
+    won = np.mean([a < b for i in range(60) for a in old[i] for b in new[i]])
+    again = np.mean([own[i][r] > own[i][q] for own in scores for i in range(60) for r, q in permutations(range(3), 2)])
+    floor = next(f for f in d.floors if f.name == "negative_flips")
+    assert_allclose([d["negative_flips"].value, d["positive_flips"].value, floor.floor], [lost, won, again])
+    row = min(d.regressed, key=lambda row: row.position)
+    item = int(row.id.removeprefix("q"))
+    means = [np.mean(own[item]) for own in scores]
+    assert [row.old, row.new] == [f"{mean:.2f}" if graded else f"{round(3 * mean)} of 3 right" for mean in means]
+    assert (row.label, d.answers[1].verdict == "no value") == (None, False)
+    text = diff_sheet(d, every=True).to_text(200)
+    assert "answer said · draws epoch · 180 draws" in d.alignment.layouts[0]
+    assert ("Items with a lower mean score" if graded else "Items with fewer right draws") in text
+    assert "the floor is between two draws of one model" in text
+    with pytest.raises(BadInput, match="compared by their draws, not row by row"):
+        measure(paths, **COLUMNS, draws="epoch")
 
 
 def test_measures_and_gates_read_logs_too(pair):
@@ -159,6 +184,13 @@ def test_measures_and_gates_read_logs_too(pair):
     assert_allclose(m["churn"].value, diff(*paths, **COLUMNS)["churn"].value)
     result = gate(*paths, [Budget("negative_flips", max=0.01), Budget("accuracy", min=-0.5)], **COLUMNS)
     assert [c.outcome for c in result.checks] == ["over", "kept"]
+
+
+def test_measure_of_graded_answers_has_their_mean_score(tmp_path):
+    runs = [list(items(seed, 50, graded=True)) for seed in (1, 2)]
+    m = measure([written(tmp_path, f"{i}.jsonl", run) for i, run in enumerate(runs)], **COLUMNS)
+    assert_allclose(m["mean_score"].value, np.mean([[row["score"] for row in run] for run in runs]))
+    assert "different answers to" in str(m)
 
 
 def test_identical_logs_are_named(pair):
@@ -173,6 +205,7 @@ def test_identical_logs_are_named(pair):
         ({}, {"by": "nothing"}, UnknownName, "nothing"),
         ({}, {"correct": None, "answer": "said", "id": None}, BadInput, "--answer needs --correct"),
         ({}, {"correct": None, "answer": None, "scorer": "acc", "id": None}, BadInput, "--scorer is for evaluation logs"),
+        ({}, {"task": "even"}, BadInput, "--correct score with --scorer, --filter or --task"),
         ({"id": "q999"}, {}, BadInput, "2 items are not in all 2 logs .*on-missing drop"),
         ({"score": 1.5}, {}, BadInput, "outside"),
         ({"said": "x"}, {"normalise": ["stripp"]}, UnknownName, "strip"),

@@ -54,7 +54,7 @@ def test_mistakes_are_named(tmp_path):
         read_log(path, **ALL | {"correct": "score.ok"})
     with pytest.raises(BadInput, match=r"gold is not a score \(first: 'a' in line 1\)"):
         read_log(path, correct="gold", id="doc.id")
-    with pytest.raises(BadInput, match=r"no column for the id of an item. Pass id=; columns: doc, scores"):
+    with pytest.raises(BadInput, match=r"no column for the id of an item. Pass --id; columns: doc, scores"):
         read_log(path, correct="scores.ok")
     with pytest.raises(BadInput, match=r"line 1 has no doc.name"):
         read_log(path, correct="scores.ok", id="doc.name")
@@ -64,7 +64,7 @@ def test_mistakes_are_named(tmp_path):
         read_log(path, **ALL | {"draw": "gold"})
     with pytest.raises(BadInput, match=r"without correct"):
         read_log(path, answer="resps.0.0")
-    with pytest.raises(BadInput, match=r"with scorer, filter or task"):
+    with pytest.raises(BadInput, match=r"with --scorer, --filter or --task"):
         read_log(path, correct="scores.ok", scorer="x")
 
 

@@ -137,9 +137,10 @@ def test_scorers_may_differ_by_task(tmp_path):
         match=r"2 scorers \(acc, acc_norm\).*--scorer acc; for tasks with different scorers one of each: --scorer NAME,NAME",
     ):
         read_log(tmp_path, filter="strict-match")
-    found = read_log(tmp_path, scorer="acc,exact_match", filter="strict-match")
-    assert found.filters == {"arc_easy": "none", "gsm8k": "strict-match"}
-    assert found.scorers == {"arc_easy": "acc", "gsm8k": "exact_match"}
+    for names in ("acc,exact_match", ["acc", "exact_match"]):
+        found = read_log(tmp_path, scorer=names, filter="strict-match", task=["gsm8k", "arc_easy"])
+        assert found.filters == {"arc_easy": "none", "gsm8k": "strict-match"}
+        assert found.scorers == {"arc_easy": "acc", "gsm8k": "exact_match"}
     with pytest.raises(UnknownName, match=r"no scorer named 'acc'.*gsm8k"):
         read_log(tmp_path, scorer="acc")
 
@@ -255,7 +256,7 @@ def test_other_files_are_not_logs(tmp_path):
     (tmp_path / "e").touch()
     for path in sorted(tmp_path.iterdir()):
         assert recognise(path) is None, path
-        with pytest.raises(BadInput, match=r"not an evaluation log of a known layout .*Pass correct=COLUMN"):
+        with pytest.raises(BadInput, match=r"not an evaluation log of a known layout .*Pass --correct COLUMN"):
             read_log(path)
     assert recognise(tmp_path) is None
     with pytest.raises(BadInput, match=r"no such file"):

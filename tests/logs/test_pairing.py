@@ -30,7 +30,7 @@ def test_other_versions_scorers_and_filters_are_refused(tmp_path):
     path = log_files.lm_eval(tmp_path / "both")
     strict, flexible = (read_log(path, filter=name) for name in ("strict-match", "flexible-extract"))
     with pytest.raises(
-        BadInput, match=r"filter of task 'gsm8k' is 'flexible-extract', and 'strict-match'.*read both logs with the same filter="
+        BadInput, match=r"filter of task 'gsm8k' is 'flexible-extract', and 'strict-match'.*read both logs with the same --filter"
     ):
         pair_check(strict, flexible)
     choices = log_files.lm_eval_choices(tmp_path / "choices")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
@@ -238,12 +239,17 @@ class Verb(TyperCommand):
         return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the name of the option before each of its values, as Click expects."""
+        """Repeat the name of the option before each of its values, as Click expects; refuse two values where one is taken."""
         takes_value = {name for p in self.params if isinstance(p, TyperOption) and not p.is_flag for name in p.opts}
         needed = sum(abs(p.nargs) for p in self.params if isinstance(p, TyperArgument))  # files: at least one
         if "--self-test" in args or "--sums" in args:
             needed = 0
-        return super().parse_args(ctx, spread(args, SEVERAL, takes_value, needed))
+        args = spread(args, SEVERAL, takes_value, needed)
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option, times in Counter(p for p in given if isinstance(p, TyperOption) and not (p.multiple or p.is_flag)).items():
+            if times > 1:
+                raise BadInput(f"{option.opts[0]}: got {times} values, expected one; pass the option once")
+        return super().parse_args(ctx, args)
 
 
 def spread(args: Sequence[str], several: Sequence[str], takes_value: set[str], needed: int) -> list[str]:

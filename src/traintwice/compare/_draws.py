@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def item_quantities(block: DrawBlock) -> list[np.ndarray]:
 
         cross = 1 − Σ_c p_c q_c;   within = mean over the models of R/(R − 1) · (1 − Σ_c p_c²);   lost = P(right) · P(other wrong)
 
-    with p_c and q_c the shares of R draws of each model with class c.
+    with p_c and q_c the shares of R draws of each model with class c. Where draws have scores, lost is P(score of the new model is lower).
     """
     draws = [np.asarray(c.sum(axis=1), dtype=np.float64) for c in block.counts]
     shares = [c / np.maximum(r, 1)[:, None] for c, r in zip(block.counts, draws, strict=True)]
@@ -59,12 +59,12 @@ def item_quantities(block: DrawBlock) -> list[np.ndarray]:
     unbiased = [np.where(twice, r / np.maximum(r - 1, 1), 0.0) for r in draws]
     cross = 1 - (shares[0] * shares[1]).sum(axis=1)
     within = sum(u * (1 - (s * s).sum(axis=1)) for u, s in zip(unbiased, shares, strict=True)) / 2
-    if block.graded:  # scores between 0 and 1 are not right or wrong
-        right = [np.zeros_like(cross) for _ in right]
-    lost, won = right[0] * (known - right[1]), right[1] * (known - right[0])
-    lost_within = sum(u * r * (known - r) for u, r in zip(unbiased, right, strict=True)) / 2
-    scores = block.right if block.graded and block.right else right
-    found = (cross, within, lost, won, lost_within, known, *scores, twice, cross * twice, lost * twice, known & twice)
+    lost, won, lost_within = block.flips or (
+        right[0] * (known - right[1]),
+        right[1] * (known - right[0]),
+        sum(u * r * (known - r) for u, r in zip(unbiased, right, strict=True)) / 2,
+    )
+    found = (cross, within, lost, won, lost_within * twice, known, *right, twice, cross * twice, lost * twice, known & twice)
     return [np.asarray(f, dtype=np.float64) for f in found]
 
 
@@ -93,26 +93,26 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
         raise BadInput("no rows are left to compare")
     if not t.total("twice").sum():
         raise BadInput("draws: no item has two draws of both models, so that how much a model differs from itself is not known")
-    found = {name: list(_slices(name, *column, options)) for name, column in columns.items()}
+    question: Literal["accuracy", "mean score"] = "mean score" if graded else "accuracy"
+    found = {name: list(_slices(name, *column, options, question)) for name, column in columns.items()}
     few = sum(len(axis.numbers) - len(found[name]) for name, (axis, _) in columns.items())
     slices = with_q_values(found)
     labelled = bool(t.total("labelled").sum())
-    flips, reason = labelled and not graded, "answers have scores between 0 and 1" if graded else "needs labels"
     measures = {
-        r.name: measured(r, interval(t.summaries(r)[0], level=level)) for r in ((CHURN, LOST, WON) if flips else (CHURN,))
+        r.name: measured(r, interval(t.summaries(r)[0], level=level)) for r in ((CHURN, LOST, WON) if labelled else (CHURN,))
     }
-    floors = {names[0].name: _floor(t, *names, options) for names in (FLOORS if flips else FLOORS[:1])}
-    quality = (_quality(t, level, "mean score" if graded else "accuracy"),) if labelled else ()
+    floors = {names[0].name: _floor(t, *names, options) for names in (FLOORS if labelled else FLOORS[:1])}
+    quality = (_quality(t, level, question),) if labelled else ()
     every = tuple(s for name, part in slices.items() for s in part if name != rows.time_axis)
     outcomes = None if rows.outcomes is None else "graded" if graded else "outcomes"
-    words = wording(outcomes)
+    words = wording(outcomes, draws=True)
     return Diff(
         alignment=rows.summary,
         level=level,
         effective_rows=float(t.total(ONE).sum()) ** 2 / float(t.moments.squares.sum()) if t.weighted else None,
         answers=(
             quality_answer(quality, level, options.same_within),
-            floor_answer("regressions", floors.get("negative_flips"), measures.get("negative_flips"), reason, words),
+            floor_answer("regressions", floors.get("negative_flips"), measures.get("negative_flips"), "needs labels", words),
             floor_answer("disagreement", floors["churn"], measures["churn"], "no value", words),
             slices_answer(every, asked=bool(slices)),
         ),
@@ -126,7 +126,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
         regressed=tuple(row for _, row in listed),
         regressed_rows=lost_items,
         no_rows=options.no_rows,
-        left_out={} if flips else dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), reason),
+        left_out={} if labelled else dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), "needs labels"),
         waived=rows.waived,
         outcomes=outcomes,
     )
@@ -172,7 +172,9 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
     )
 
 
-def _slices(name: str, axis: Axis, t: Tally, options: DiffOptions) -> Iterator[Slice]:
+def _slices(
+    name: str, axis: Axis, t: Tally, options: DiffOptions, question: Literal["accuracy", "mean score"]
+) -> Iterator[Slice]:
     total = float(t.total(ONE).sum())
     for value, g in axis.numbers.items():
         if t.rows[g] < options.min_support or not t.total("twice")[g] > 0:
@@ -182,9 +184,9 @@ def _slices(name: str, axis: Axis, t: Tally, options: DiffOptions) -> Iterator[S
         tests = [SliceTest("churn", floor.floor, floor.value, churn, p_of_no_change(floor.excess), 1.0)]
         change = lost = None
         if t.total("labelled")[g] > 0:
-            quality = _quality(t, options.level, "accuracy", g)
+            quality = _quality(t, options.level, question, g)
             change, lost = quality.change, interval(t.summaries(LOST)[g], level=options.level)
-            tests.append(SliceTest("accuracy", quality.old.value, quality.new.value, change, quality.p_value or 0.0, 1.0))
+            tests.append(SliceTest(question, quality.old.value, quality.new.value, change, quality.p_value or 0.0, 1.0))
         yield Slice(
             column=name,
             value=None if value is None else str(value),
@@ -202,8 +204,9 @@ def _slices(name: str, axis: Axis, t: Tally, options: DiffOptions) -> Iterator[S
 def _row(block: DrawBlock, n: int, seen: int, values: Sequence[np.ndarray], rows: Rows) -> ChangedRow:
     of: dict[str, Any] = dict(zip(QUANTITIES, values, strict=True))
     many = [int(c[n].sum()) for c in block.counts]
-    old, new = (f"{round(of[f'right_{m}'][n] * many[m])} of {many[m]} right" for m in (0, 1))
-    label = int(block.labels[n])
+    means = [float(of[f"right_{m}"][n]) for m in (0, 1)]
+    old, new = (f"{mean:.2f}" if block.graded else f"{round(mean * r)} of {r} right" for mean, r in zip(means, many, strict=True))
+    label = -1 if block.right is not None else int(block.labels[n])  # scores have no label
     further = {name: None if values[n] is None else str(values[n]) for name, values in block.shown.items()}
     shown, far = None if label < 0 else name_of(label, rows.class_names), float(of["cross"][n])
     return ChangedRow(plain_id(block.ids[n]), seen + n, old, new, None, None, shown, far, None, further)

@@ -99,6 +99,11 @@ def right(m: int) -> Expression:
     return Expression(f"coalesce(v{m} = y, false)", lambda rows: _if_labelled(rows, lambda b: b.correct[m]))
 
 
+def graded_score(m: int) -> Expression:
+    """The score of a graded answer of model m; 0 where it has none."""
+    return Expression(f"coalesce(s{m}, 0)", lambda rows: _if_labelled(rows, lambda b: b.outcomes[m]), is_truth=False)
+
+
 def lost(a: int, b: int) -> Expression:
     """Whether model a is right and model b wrong; of graded answers, whether the score of b is lower."""
 
@@ -219,8 +224,7 @@ def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expressi
         "lost": lost(0, 1),
         "won": lost(1, 0),
     }
-    if not graded:
-        found |= {"right_0": right(0), "right_1": right(1)}
+    found |= {"score_0": graded_score(0), "score_1": graded_score(1)} if graded else {"right_0": right(0), "right_1": right(1)}
     if binary:
         found |= {"positive": IS_POSITIVE, "hit_0": IS_POSITIVE & right(0), "hit_1": IS_POSITIVE & right(1)}
         found |= {"hit_lost": IS_POSITIVE & lost(0, 1), "hit_won": IS_POSITIVE & lost(1, 0)}
@@ -260,5 +264,6 @@ def _of_each(metric: Metric, top: str, bottom: str, flips: tuple[str, str] | Non
 
 
 ACCURACY = _of_each(metrics.accuracy, "right_{}", "labelled", ("lost", "won"))
+MEAN_SCORE = _of_each(metrics.mean_score, "score_{}", "labelled")
 RECALL = _of_each(metrics.recall, "hit_{}", "positive", ("hit_lost", "hit_won"))
 PRECISION = _of_each(metrics.precision, "hit_{}", "said_{}")

@@ -27,6 +27,7 @@ from traintwice.metrics._multiplicity import (
     viable_range_distribution,
 )
 from traintwice.predictions import Predictions, Reading, Rows, Summary, items_of, replicas_of
+from traintwice.predictions._predictions import refuse_draws
 from traintwice.types import Estimate
 
 VOTES_TOGETHER = 1 << 16
@@ -175,6 +176,7 @@ def measure(
         raise BadInput("measure: served is for multiplicity; pass multiplicity=True (--multiplicity) too")
     models = predictions if served is None else [*replicas_of(predictions), *items_of(served)]
     with open_replicas(models, label, reading) as rows:
+        refuse_draws(rows.has_draws)
         replicas = rows.replicas - (served is not None)
         if replicas < 2:
             raise TooFewReplicas("measure: got 1 replica, expected at least 2: a model alone has nothing to disagree with")
@@ -203,6 +205,8 @@ def _measure(
 ) -> Measures:
     if rows.regression:
         which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or DISTANCES_OF_NUMBERS
+    if rows.outcomes == "graded" and metrics.accuracy in which:
+        which = distinct([metrics.mean_score, *which])
     clustered, names = rows.clusters is not None, rows.summary.files
     streaming = {m.__name__: Accumulator(m, clustered=clustered) for m in which if m.definition.one_pass}
     for t in thresholds:

@@ -258,7 +258,7 @@ class SliceTest:
     """One question asked of a slice.
 
     Attributes:
-        question: "churn", "accuracy" or "recall".
+        question: "churn", "accuracy" ("mean score" of graded answers) or "recall".
         old, new: the measure of each model; for churn what it is compared with (the floor of the slice, or without retrains the churn
             of all other rows; None where there are none) and the churn.
         change: new minus old; for churn the churn itself.
@@ -267,7 +267,7 @@ class SliceTest:
         q_value: the p-value after Benjamini and Hochberg over all slices and questions.
     """
 
-    question: Literal["churn", "accuracy", "recall"]
+    question: Literal["churn", "accuracy", "mean score", "recall"]
     old: float | None
     new: float
     change: Estimate
@@ -291,7 +291,7 @@ class Slice:
         share: of all rows, by weight.
         churn: with its interval over new rows.
         negative_flips: right → wrong, of the rows with a label; None without labels.
-        accuracy_change: new minus old; None without labels.
+        accuracy_change: new minus old, of the mean score where answers are graded; None without labels.
         excess: churn beyond the slice's own noise floor, in fractions; None without retrains.
         tests: the questions asked of the slice; the first is about churn.
         measures: further measures asked for, by name; of a measure of each model the change, new minus old.

@@ -94,9 +94,19 @@ LAUNCHES = Wording(
 )
 
 
-def wording(outcomes: str | None, *, launches: bool = False) -> Wording:
-    """The words of a comparison: of items of an evaluation, which are rerun (see `Diff.outcomes`), or of earlier launches."""
+def wording(outcomes: str | None, *, launches: bool = False, draws: bool = False) -> Wording:
+    """The words of a comparison: of items of an evaluation, which are rerun (see `Diff.outcomes`), of earlier launches, or of draws."""
     found = LAUNCHES if launches else RETRAINS if outcomes is None else _made_again("rerun", "rerunning", "model")
+    if draws:
+        graded = outcomes == "graded"
+        return replace(
+            found,
+            causes="more than drawing again causes",
+            noise="the noise of drawing again",
+            basis="the floor is between two draws of one model",
+            lost="of pairs of draws have a lower score" if graded else "of pairs of draws right → wrong",
+            regressed="Items with a lower mean score" if graded else "Items with fewer right draws",
+        )
     if outcomes is None:
         return found
     if outcomes == "graded":
@@ -262,7 +272,7 @@ class Diff(Drawn):
     @property
     def words(self) -> Wording:
         """The words of sentences about it."""
-        return wording(self.outcomes, launches=self.launches is not None)
+        return wording(self.outcomes, launches=self.launches is not None, draws=self.alignment.draws is not None)
 
     @property
     def old(self) -> str:

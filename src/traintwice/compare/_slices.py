@@ -11,7 +11,18 @@ import numpy as np
 
 from traintwice.compare._changed_rows import name_of
 from traintwice.compare._estimates import interval, p_of_no_change
-from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, RECALL, Expression, Form, Ratio, RowValues, changed
+from traintwice.compare._expressions import (
+    ACCURACY,
+    BETWEEN,
+    MEAN_SCORE,
+    ONE,
+    RECALL,
+    Expression,
+    Form,
+    Ratio,
+    RowValues,
+    changed,
+)
 from traintwice.compare._floor import Pairs, pair_quantities
 from traintwice.compare._parts import PREDICTED, Slice, SliceTest
 from traintwice.compare._tally import Axis, Tally
@@ -31,8 +42,9 @@ from traintwice.types import Estimate
 
 CHURN, NEGATIVE = BETWEEN[:2]
 
-QUESTIONS: tuple[tuple[Literal["accuracy", "recall"], tuple[Ratio, Ratio, Ratio], str], ...] = (
+QUESTIONS: tuple[tuple[Literal["accuracy", "mean score", "recall"], tuple[Ratio, Ratio, Ratio], str], ...] = (
     ("accuracy", ACCURACY, "labelled"),
+    ("mean score", MEAN_SCORE, "labelled"),
     ("recall", RECALL, "positive"),
 )
 """Questions asked of a slice besides churn, with the quantity of the rows that they are about."""
@@ -90,8 +102,8 @@ class SliceSums:
         if not len(t.rows):
             return
         ones, labelled = t.total(ONE), t.total("labelled")
-        summaries = {r: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2], RECALL[2]) if t.has(r)}
-        values = {r: t.value(r).tolist() for r in (*ACCURACY[:2], *RECALL[:2]) if t.has(r)}
+        summaries = {r: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2], MEAN_SCORE[2], RECALL[2]) if t.has(r)}
+        values = {r: t.value(r).tolist() for r in (*ACCURACY[:2], *MEAN_SCORE[:2], *RECALL[:2]) if t.has(r)}
         excesses = [] if self._floor is None else _excesses(*self._floor)
         further = {key: a.by_group() for key, a in self._which.items()}
         exact = not (t.clustered or t.weighted)
@@ -112,7 +124,7 @@ class SliceSums:
                 if not (t.has(change) and t.total(rows)[g] > 0):
                     continue
                 estimate, p = change_estimate(change, t, g, level, summaries[change][g], mid=True)
-                if question == "accuracy":
+                if question != "recall":
                     accuracy = estimate
                 if self.name != PREDICTED:  # rows chosen by the old model's answer favour the old model
                     tests.append(SliceTest(question, values[old][g], values[new][g], estimate, p, 1.0))

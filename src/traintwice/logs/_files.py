@@ -107,7 +107,7 @@ def foreign_records(path: Path, whose: str) -> Iterator[None]:
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
         raise BadInput(
             f"{path}: a record does not have the layout {whose} ({type(error).__name__}: {error}). Expected records as that project "
-            "writes them; name the columns (correct=, answer=, id=) to read a file of another layout.",
+            "writes them; name the columns (--correct, --answer, --id) to read a file of another layout.",
             without_cells=f"{path}: a record does not have the layout {whose}",
         ) from error
 

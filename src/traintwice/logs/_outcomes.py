@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,15 @@ class Rows:
     Attributes:
         path: the file or folder that is read, for messages.
         layout: name of the layout.
-        scorer, filter, task: what to read; several names are separated by commas, and each task uses those that it has.
+        scorer, filter, task: what to read; several names are a list or separated by commas, and each task uses those that it has.
         warnings: sentences on what is missing or unusual.
     """
 
     path: Path
     layout: str
-    scorer: str | None = None
-    filter: str | None = None
-    task: str | None = None
+    scorer: str | Sequence[str] | None = None
+    filter: str | Sequence[str] | None = None
+    task: str | Sequence[str] | None = None
     warnings: list[str] = field(default_factory=list)
     _rows: list[Row] = field(default_factory=list)
     _filters: dict[str, Counter[str]] = field(default_factory=dict)
@@ -197,7 +197,7 @@ class Rows:
             digest=_digest_of(files),
         )
 
-    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int]) -> str:
+    def _one(self, kind: str, task: str, asked: str | Sequence[str] | None, available: Mapping[str, int]) -> str:
         """The one scorer or filter of a task."""
         where = f"{self.path}{f', task {task!r}' if task else ''}"
         of_each = f"; for tasks with different {kind}s one of each: --{kind} NAME,NAME" if len(self._filters) > 1 else ""
@@ -213,11 +213,9 @@ class Rows:
             )
         found = [name for name in _names(asked, available) if name in available]
         if not found:
-            raise unknown(kind, asked, available, hint=f"({where}{of_each})", listed=where)
+            raise unknown(kind, ", ".join(_names(asked, available)), available, hint=f"({where}{of_each})", listed=where)
         if len(found) > 1:
-            raise BadInput(
-                f"{where}: {kind}={asked!r} names {len(found)} {kind}s that are here ({', '.join(found)}). Expected one."
-            )
+            raise BadInput(f"{where}: {len(found)} of the {kind}s to read are here ({', '.join(found)}). Expected one.")
         return found[0]
 
     def _check(self, rows: list[Row], correct: np.ndarray, scorers: Mapping[str, str]) -> None:
@@ -235,7 +233,8 @@ class Rows:
             if key in seen:
                 raise BadInput(
                     f"{self.path}: the log holds the same item more than once (first: {row}). Expected one row for each item, "
-                    "or repeats with a number (epochs). Keep one run, or name the columns that distinguish the rows: correct=, id=, draw=."
+                    "or repeats with a number (epochs). Keep one run, or name the columns that distinguish the rows: with --correct, "
+                    "--id COLUMN, and --draws COLUMN for the number of the repeat."
                 )
             seen.add(key)
 
@@ -261,9 +260,10 @@ def number_of(value: Any, *, verdicts: bool = False) -> float | None:
     return None if math.isinf(number) else number
 
 
-def _names(text: str, known: Iterable[str] = ()) -> list[str]:
-    """Names in a text with commas; one name where all of the text is a known one."""
-    return [text] if text in known else [name.strip() for name in text.split(",") if name.strip()]
+def _names(texts: str | Sequence[str], known: Collection[str]) -> list[str]:
+    """Names in texts with commas; one name where all of a text is a known one."""
+    every = [texts] if isinstance(texts, str) else texts
+    return [name for text in every for name in ([text] if text in known else map(str.strip, text.split(","))) if name]
 
 
 def named_item(task: str, item: str) -> str:

@@ -63,8 +63,8 @@ def pair_check(old: Outcomes, new: Outcomes) -> Pairing:
     else:
         for kind, of_old, of_new, what in (
             ("version", old.versions, new.versions, "compare runs of one version"),
-            ("scorer", old.scorers, new.scorers, "read both logs with the same scorer="),
-            ("filter", old.filters, new.filters, "read both logs with the same filter="),
+            ("scorer", old.scorers, new.scorers, "read both logs with the same --scorer"),
+            ("filter", old.filters, new.filters, "read both logs with the same --filter"),
         ):
             for task in of_old.keys() & of_new.keys():
                 if of_old[task] != of_new[task]:

@@ -94,9 +94,9 @@ def is_log(path: Any) -> bool:
 def read_log(
     path: str | os.PathLike[str],
     *,
-    scorer: str | None = None,
-    filter: str | None = None,
-    task: str | None = None,
+    scorer: str | Sequence[str] | None = None,
+    filter: str | Sequence[str] | None = None,
+    task: str | Sequence[str] | None = None,
     correct: str | None = None,
     answer: str | None = None,
     id: str | Sequence[str] | None = None,
@@ -109,8 +109,8 @@ def read_log(
 
     Args:
         path: a file or a folder of results in a layout of `FORMATS`; with ``correct``, any JSONL, CSV or Parquet file.
-        scorer: name of the scorer or metric to read, where there are several. Several names are separated by commas; each task
-            uses the one that it has.
+        scorer: name of the scorer or metric to read, where there are several. Several names are a list, or separated by commas; each
+            task uses the one that it has.
         filter: likewise, name of the filter (lm-evaluation-harness) or of the model and prompt (promptfoo).
         task: tasks to read; all where None.
         correct: column of the correctness or score; columns are then read by name instead of by layout. A dotted path leads into
@@ -137,7 +137,7 @@ def read_log(
     if correct is not None:
         if any(name is not None for name in (scorer, filter, task)):
             raise BadInput(
-                f"correct={correct!r} with scorer, filter or task. Pass one or the other: with correct, columns are read by name."
+                f"--correct {correct} with --scorer, --filter or --task. Pass one or the other: with --correct, columns are read by name."
             )
         return read_columns(path, correct, answer=answer, id=id, draw=draw, target=target, prompt=prompt, further=further)
     if further or any(column is not None for column in (answer, id, draw, target, prompt)):
@@ -148,7 +148,7 @@ def read_log(
     if layout is None:
         raise BadInput(
             f"{path}: not an evaluation log of a known layout ({', '.join(f.name for f in FORMATS)}). "
-            "Pass correct=COLUMN to read the columns of a JSONL, CSV or Parquet file by name."
+            "Pass --correct COLUMN to read the columns of a JSONL, CSV or Parquet file by name."
         )
     with foreign_records(path, f"of {layout.title}"):
         return layout.read(Rows(path, layout.name, scorer, filter, task), files)
@@ -215,7 +215,7 @@ def read_columns(
         if ids is None:
             ids = [next((name for name in ID_COLUMNS if name in record), "")]
             if not ids[0]:
-                raise BadInput(f"{path}: no column for the id of an item. Pass id=; columns: {', '.join(record)}.")
+                raise BadInput(f"{path}: no column for the id of an item. Pass --id; columns: {', '.join(record)}.")
         values = {name: at(record, column) if column is not None else None for name, column in wanted.items()}
         seen |= {name for name, value in values.items() if value is not MISSING}
         values = {name: None if value is MISSING else value for name, value in values.items()}

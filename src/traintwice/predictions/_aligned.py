@@ -16,7 +16,7 @@ from traintwice.errors import BadInput
 from traintwice.predictions._classes import Classes
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._matching import CELLS, Alignment, Matcher, Steps
-from traintwice.predictions._predictions import BLOCK_ELEMENTS, DrawBlock, Predictions
+from traintwice.predictions._predictions import BLOCK_ELEMENTS, DrawBlock, Predictions, refuse_draws
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._source import WIDE, family
 from traintwice.predictions._views import View
@@ -75,8 +75,7 @@ class RowBlocks:
 
     def blocks(self) -> Iterator[Predictions]:
         """As `batches`, with the rows of a block in one part; a label is −1 (a target nan) where a row has none."""
-        if self.has_draws:
-            raise BadInput("items were drawn several times (--draws): they are compared by their draws, not row by row")
+        refuse_draws(self.has_draws)
         single = [f"{c}_{m}" for m, view in enumerate(self._views) for c in view.predictions if c != "l"]
         for start, source, count in self._ranges():
             known, found = self._known(source, single, count)

@@ -24,7 +24,7 @@ from traintwice.predictions._in_memory import as_tables, check_index, needs_name
 from traintwice.predictions._inputs import File, Shards, TableWithArrays, are_logs, expand, is_array
 from traintwice.predictions._layout import Summary, check_options, recognise, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
-from traintwice.predictions._predictions import DrawBlock, Predictions
+from traintwice.predictions._predictions import DrawBlock, Predictions, refuse_draws
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._source import Source, Table, refuse_repeated, registered, with_path
 from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
@@ -90,6 +90,7 @@ class Rows:
             yield from block.by_label()
 
     def _blocks(self) -> Iterator[Predictions]:
+        refuse_draws(self.has_draws)
         self.waived = done = 0
         source = self._source
         if isinstance(source, AlignedPredictions):

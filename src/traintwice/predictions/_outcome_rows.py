@@ -63,7 +63,7 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
         None if draws or answers is None else np.array([a[[of[0] for of in each]] for a, each in zip(answers, rows, strict=True)])
     )
     whole = Predictions.from_outcomes(scores, codes, weights, class_names=None if codes is None else names, **described)
-    layouts = tuple(_in_words(log) for log in logs)
+    layouts = tuple(_in_words(log, reading) for log in logs)
     summary = Summary(
         files=tuple(log.path for log in logs), rows=len(items), labelled=int(whole.labelled.sum()), order="joined", layouts=layouts,
         label=", ".join(dict.fromkeys(first.scorers.values())) or None, weight=weight,
@@ -74,14 +74,15 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
 
 
 def _read(path: Path, reading: Reading, further: Sequence[str]) -> Outcomes:
+    chosen: dict[str, Any] = {name: reading[name] or None for name in ("scorer", "filter", "task")}
     if reading["correct"] is None:
         if reading["answer"] is not None:
             raise BadInput(
                 "--answer names a column and needs --correct, the column of the correctness; logs of a known layout need neither"
             )
-        return read_log(path, scorer=reading["scorer"], filter=reading["filter"], task=reading["task"])
+        return read_log(path, **chosen)
     known = {"id": reading["id"] or None, "draw": reading["draws"], "target": reading["label"]}
-    return read_log(path, correct=reading["correct"], answer=reading["answer"], further=further, **known)
+    return read_log(path, correct=reading["correct"], answer=reading["answer"], further=further, **known, **chosen)
 
 
 def _columns(log: Outcomes) -> dict[str, Sequence[str | None]]:
@@ -146,12 +147,23 @@ def _draw_block(
     width = max(len(counts) for each in local for counts in each)
     counts = [np.array([np.pad(each[m], (0, width - len(each[m]))) for each in local]) for m in range(len(logs))]
     graded = not all(np.isin(log.correct[~np.isnan(log.correct)], (0, 1)).all() for log in logs)
-    right = [np.array([float(log.correct[list(of)].mean()) for of in each]) for log, each in zip(logs, rows, strict=True)]
-    known = ~np.isnan(np.array(right)).any(axis=0)
+    scores = [[log.correct[list(of)] for of in each] for log, each in zip(logs, rows, strict=True)]
+    right = np.array([[float(s.mean()) for s in each] for each in scores])
+    known = ~np.isnan(right).any(axis=0)
+    flips = np.array([_flips(*of_item) for of_item in zip(*scores, strict=True)]).T if len(logs) == 2 else None
     return DrawBlock(
         counts, np.where(known, 0, -1), np.asarray(whole.ids), whole.weights, whole.clusters, whole.groups, whole.known.shown,
-        right=[np.nan_to_num(r) for r in right], graded=graded,
+        right=list(np.where(known, right, 0.0)), flips=None if flips is None else list(np.where(known, flips, 0.0)), graded=graded,
     )  # fmt: skip
+
+
+def _flips(old: np.ndarray, new: np.ndarray) -> tuple[float, float, float]:
+    """Share of the pairs of draws of two models where the new score is lower, and higher; share of the ordered pairs of draws of one
+    model where the second is lower, mean of both models.
+    """
+    pairs = np.sign(new[None, :] - old[:, None])
+    within = [float((s[None, :] < s[:, None]).sum()) / max(len(s) * (len(s) - 1), 1) for s in (old, new)]
+    return float((pairs < 0).mean()), float((pairs > 0).mean()), sum(within) / 2
 
 
 def _numbers(values: np.ndarray, name: str) -> np.ndarray:
@@ -161,11 +173,14 @@ def _numbers(values: np.ndarray, name: str) -> np.ndarray:
         raise BadInput(f"--weight {name}: expected a number in every row") from None
 
 
-def _in_words(log: Outcomes) -> str:
+def _in_words(log: Outcomes, reading: Reading) -> str:
     scorers, filters = (", ".join(dict.fromkeys(names.values())) for names in (log.scorers, log.filters))
     parts = [
         *([] if log.layout == "columns" else [log.layout]),
         *([f"model {log.model}"] if log.model else []),
         f"score {scorers}",
+        *([f"filter {filters}"] if filters else []),
+        *(f"{role} {reading[role]}" for role in ("answer", "draws") if reading[role]),
+        *([f"{len(log):,} draws"] if log.draws is not None else []),
     ]
-    return " · ".join([*parts, *([f"filter {filters}"] if filters else [])])
+    return " · ".join(parts)

@@ -239,6 +239,8 @@ class DrawBlock:
         labels: the true class of each item, −1 where it has none.
         ids, weights, clusters, groups, shown: of each item, as in `Predictions`.
         right: for each model the mean score of its draws, ``N``; None where a draw is right if its class is the label.
+        flips: next to ``right``, the chance that a draw of the new model scores lower than one of the old model, the chance that it
+            scores higher, and the chance that one draw of a model scores lower than another (mean of both models), each ``N``.
         graded: the scores are not only 0 and 1.
     """
 
@@ -250,16 +252,27 @@ class DrawBlock:
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
     right: list[np.ndarray] | None = None
+    flips: list[np.ndarray] | None = None
     graded: bool = False
 
     def where(self, chosen: np.ndarray) -> DrawBlock:
         """The items chosen by a mask."""
         weights, clusters = (None if array is None else array[chosen] for array in (self.weights, self.clusters))
         groups, shown = ({name: values[chosen] for name, values in c.items()} for c in (self.groups, self.shown))
+        right, flips = (None if arrays is None else [a[chosen] for a in arrays] for arrays in (self.right, self.flips))
         return DrawBlock(
             [c[chosen] for c in self.counts], self.labels[chosen], self.ids[chosen], weights, clusters, groups, shown,
-            None if self.right is None else [r[chosen] for r in self.right], self.graded,
+            right, flips, self.graded,
         )  # fmt: skip
+
+
+def refuse_draws(has_draws: bool) -> None:
+    """Raise `BadInput` where rows are repeated draws."""
+    if has_draws:
+        raise BadInput(
+            "items were drawn several times (--draws): they are compared by their draws, not row by row, which `traintwice diff` does for "
+            "two models. Else keep one draw of each item, or write the draws of each number to a file of their own"
+        )
 
 
 def summary_of(

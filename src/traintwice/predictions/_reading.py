@@ -103,9 +103,18 @@ class Reading(TypedDict, total=False):
             panel=LOGS,
         ),
     ]
-    scorer: Annotated[str | None, Option(str, "Scorer (metric) of an evaluation log to read.", "NAME", panel=LOGS)]
-    filter: Annotated[str | None, Option(str, "Filter of an evaluation log to read.", "NAME", panel=LOGS)]
-    task: Annotated[str | None, Option(str, "Task of an evaluation log to read; all by default.", "NAME", panel=LOGS)]
+    scorer: Annotated[
+        str | Sequence[str] | None,
+        Option(list[str], "Scorer (metric) of an evaluation log to read; repeat for one of each task.", "NAME", panel=LOGS),
+    ]
+    filter: Annotated[
+        str | Sequence[str] | None,
+        Option(list[str], "Filter of an evaluation log to read; repeat for one of each task.", "NAME", panel=LOGS),
+    ]
+    task: Annotated[
+        str | Sequence[str] | None,
+        Option(list[str], "Task of an evaluation log to read; repeat for more, all by default.", "NAME", panel=LOGS),
+    ]
     by_position: Annotated[bool, Option(bool, "Match row n with row n; no ids are compared.")]
     on_missing: Annotated[
         Missing | None,
@@ -128,8 +137,11 @@ DEFAULTS = {
 }
 """The value of each option that is absent."""
 
-NAMES = ("positive", "correct", "answer", "scorer", "filter", "task")
+NAMES = ("positive", "correct", "answer")
 """Options that are one name, also with arrays."""
+
+LISTS_OF_NAMES = ("classes", "scorer", "filter", "task")
+"""Options that are a list of names, also with arrays."""
 
 OPTIONS_OF_ROWS = frozenset(("label", "weight", "draws", "time"))
 """Options that are one column, which may be a list of its entries."""
@@ -195,7 +207,9 @@ def _expected(name: str, kind: Any, value: Any) -> str | None:
     if (name in NAMES and not is_name) or (name == "probs" and is_array):
         return "a name"
     is_mapping = isinstance(value, Mapping)
-    if name == "classes" and (is_mapping or getattr(value, "ndim", 1) != 1 or any(getattr(entry, "ndim", 0) for entry in value)):
+    if name in LISTS_OF_NAMES and (
+        is_mapping or getattr(value, "ndim", 1) != 1 or any(getattr(entry, "ndim", 0) for entry in value)
+    ):
         return "a list of names"
     of_rows = name in OPTIONS_OF_ROWS and not is_mapping
     return column if kind is str and is_list and not (of_rows and value) else None

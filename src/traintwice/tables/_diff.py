@@ -230,9 +230,10 @@ def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_S
     if any(s.tests and s.tests[0].old is not None for s in parts):
         columns.append(Column("against", "other rows" if parts[0].excess is None else "its floor", "fraction"))
     if any(s.negative_flips is not None for s in parts):
-        columns.append(Column("regressed", "right → wrong", "fraction"))
+        columns.append(Column("regressed", "lower score" if diff.outcomes == "graded" else "right → wrong", "fraction"))
+    quality = "mean score" if diff.outcomes == "graded" else "accuracy"
     if any(s.accuracy_change is not None for s in parts):
-        columns.append(Column("accuracy", "accuracy, pp", "points"))
+        columns.append(Column("accuracy", f"{quality}, pp", "points"))
     units = {m.__name__: m.definition.unit for m in ALL}
     further = dict.fromkeys(name for s in parts for name in s.measures)
     columns += [Column(name, name.replace("_", " "), units.get(name, "number")) for name in further]
@@ -240,7 +241,9 @@ def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_S
     rows = tuple(Row(slice_name(s.column, s.value), _slice_cells(s)) for s in parts[:most])
     notes = [f"{len(parts) - most:,} more slices in --json"] if len(parts) > most else []
     against = "its floor" if diff.floors else "the churn of all other rows"
-    notes.append(f"q: churn against {against}, accuracy and recall against no change (Benjamini-Hochberg over all slices)")
+    asked = list(dict.fromkeys(t.question for s in parts for t in s.tests if t.question != "churn"))
+    others = f", {' and '.join(asked)} against no change" if asked else ""
+    notes.append(f"q: churn against {against}{others} (Benjamini-Hochberg over all slices)")
     return Table(title, tuple(columns), rows, tuple(notes))
 
 

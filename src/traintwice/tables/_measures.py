@@ -35,7 +35,8 @@ def measures_sheet(measures: Measures) -> Sheet:
     verdict = ""
     if "churn" in measures:
         percent = f"{100 * measures['churn'].value:.3g}"
-        verdict = f"On average, two of these {measures.replicas} models give different labels to {percent} of 100 rows."
+        what = ("answers", "items") if measures.read.outcomes else ("labels", "rows")
+        verdict = f"On average, two of these {measures.replicas} models give different {what[0]} to {percent} of 100 {what[1]}."
     warnings = list(_copies(measures.identical))
     if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
         few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
