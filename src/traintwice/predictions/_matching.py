@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from traintwice._database import Session, all_of, any_of
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import check_contents, conflict, duplicates, faults, unmatched_in
+from traintwice.predictions._checks import conflict, duplicates, unmatched_in
+from traintwice.predictions._faults import check_contents, faults
 from traintwice.predictions._source import WIDE
 from traintwice.predictions._views import View, shared_columns
 

@@ -17,8 +17,8 @@ from traintwice.errors import BadInput
 from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._array_files import from_arrays
 from traintwice.predictions._bank import BankReplica, read_banked
-from traintwice.predictions._checks import check_contents
 from traintwice.predictions._classes import agreed_classes
+from traintwice.predictions._faults import check_contents
 from traintwice.predictions._file_formats import of_file, of_shards
 from traintwice.predictions._in_memory import as_tables, check_index, needs_names, predicted_by, stacked, with_arrays
 from traintwice.predictions._inputs import File, Shards, TableWithArrays, are_logs, expand, is_array

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from traintwice._database import Session
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import faults, repeated, unmatched
+from traintwice.predictions._checks import repeated, unmatched
+from traintwice.predictions._faults import faults
 from traintwice.predictions._inputs import expand
 from traintwice.predictions._layout import Kind as LayoutKind
 from traintwice.predictions._layout import Layout

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from traintwice._database import all_of, any_of, identifier, literal
 from traintwice.compare._expressions import reaches_in_sql
-from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
+from traintwice.predictions._faults import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.sums._format import CONFLICTS, EMPTY, FAULTS, Description
 
 MOST = 1.7976931348623157e308
