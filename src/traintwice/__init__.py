@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from traintwice.study import Chain, ChainResults, Experiment, Results, Store, Tuned, Tuning, chain, run, tune
 
 _NAMES = {
-    "_versions": "__version__",
+    "_installed": "__version__",
     "compare": "Diff Measures Plan compare_recipes diff diff_tokens history measure plan",
     "engine": "Execution",
     "gates": "Budget GateResult gate gate_file self_test",
