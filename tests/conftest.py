@@ -223,7 +223,7 @@ ANSWERS = (
     ),
     Answer("disagreement", "within noise", "fine", "churn is within noise", "churn 6.31 % (6.27 to 6.35)"),
     Answer("slices", "1 of 12 worse", "problem", "country=BR got worse", "country=BR: recall 44 % → 0 %"),
-    Answer("operating point", "inconclusive", "inconclusive", "decisions at 0.5: inconclusive", "1.92 % of decisions change"),
+    Answer("operating point", "inconclusive", "inconclusive", "decisions at 0.5: inconclusive", "score ≥ 0.5: 1.92 % of decisions change"),
 )  # fmt: skip
 
 

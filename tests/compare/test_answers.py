@@ -156,8 +156,8 @@ class TestOperatingPoint:
         swap = SwapSet(100, 100, number(0.9), 10, None, None, made.floor_of("beyond noise"))
         answer = operating_answer([decisions(made.floor_of("within noise"))], [swap])
         assert (answer.verdict, answer.concern) == ("more than retraining causes", "problem")
-        assert "score ≥ 0.5: 2.00 % of decisions change" in answer.sentence
-        assert "top 100: 10 rows swapped" in answer.sentence
+        assert answer.detail.startswith("top 100: 10 rows swapped")
+        assert " · score ≥ 0.5: 2.00 % of decisions change" in answer.sentence
         assert operating_answer([decisions(made.floor_of("within noise"))], []).concern == "fine"
         assert operating_answer([decisions(None)], []).verdict == "no retrains given"
 

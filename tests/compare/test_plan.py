@@ -1,4 +1,5 @@
 import math
+import re
 from itertools import combinations
 
 import numpy as np
@@ -165,6 +166,10 @@ def test_the_smallest_plan_that_is_enough_is_named():
     assert p.smallest.enough
     assert all(r.replicas * r.rows >= p.smallest.replicas * p.smallest.rows for r in p.table if r.enough)
     assert f"takes {p.smallest.replicas} replicas of each recipe and {p.smallest.rows:,} rows" in p.sentence
+    for row in (r for r in p.table if r.enough):
+        fewer = [r for r in p.table if r.enough and r is not row and r.replicas <= row.replicas and r.rows <= row.rows]
+        named = re.search(rf"(takes|, or) {row.replicas} (replicas of each recipe )?and {row.rows:,}\b", p.sentence)
+        assert bool(named) == (not fewer)
     assert "takes more than 40 replicas" in plan(0.05, 0.0001).sentence
     reached = plan(0.05, standard_error=0.003)
     assert reached.smallest.standard_error <= 0.003

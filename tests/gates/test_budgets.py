@@ -38,6 +38,13 @@ def test_other_numbers_may_be_larger(budget):
     assert unit_of(budget) in ("number", "fraction")
 
 
+@pytest.mark.parametrize("limits", [{"min": 0.9}, {"min": 1.0, "by": "country"}])
+def test_a_smallest_change_that_is_meant_for_the_value_is_refused(limits):
+    with pytest.raises(BadInput, match=r'limits the change from old to new.*the recall of the new model, write of = "new"'):
+        check_budgets([Budget("recall", **limits)])
+    check_budgets([Budget("recall", **limits, of="new"), Budget("self_consistency", **limits)])
+
+
 def test_limits_in_text():
     assert [parse_limit(t) for t in ("2%", " 2 % ", "-0.5%", "0.02", "1e-3", "x", "", "%", "nan", "2%%")] == [
         0.02, 0.02, -0.005, 0.02, 0.001, None, None, None, None, None,

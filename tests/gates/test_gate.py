@@ -89,12 +89,15 @@ class TestOutcome:
     @pytest.mark.parametrize(
         ("budget", "why"),
         [
-            (Budget("negative_flips", max=1.0), "negative_flips cannot be checked: needs labels"),
+            (Budget("negative_flips", max=1.0), "negative_flips cannot be checked: needs labels; pass --label COLUMN"),
             (Budget("decisions(0.5)", max=1.0), "decisions(0.5) cannot be checked: needs the probabilities of two classes"),
             (Budget("swapped(5)", max=1.0), "swapped(5) cannot be checked: needs the probabilities of two classes"),
-            (Budget("negative_flips", max=1.0, against="times floor"), "negative_flips / floor cannot be checked: needs labels"),
-            (Budget("recall", min=-1.0), "recall cannot be checked: needs labels"),
-            (Budget("auc", min=-1.0), "auc cannot be checked: needs labels"),
+            (
+                Budget("negative_flips", max=1.0, against="times floor"),
+                "negative_flips / floor cannot be checked: needs labels; pass --label COLUMN",
+            ),
+            (Budget("recall", min=-1.0), "recall cannot be checked: needs labels; pass --label COLUMN"),
+            (Budget("auc", min=-1.0), "auc cannot be checked: needs labels; pass --label COLUMN"),
         ],
     )
     def test_what_has_no_value_is_inconclusive_and_says_why(self, models, budget, why):
@@ -189,8 +192,11 @@ class TestSlices:
                 [check.estimate.value, check.estimate.high], [alone[name].value, alone[name].high], rtol=1e-6, err_msg=name
             )
         assert result.checks[0].reason.startswith("churn where country is AT is ")
-        few = gate(*paths, [Budget("churn", max=1.0, by="country")], min_support=300)
-        assert few.notes == ("5 slices of fewer than 300 rows were not checked",)
+        with pytest.raises(BadInput, match="nothing was checked: no slice has enough rows"):
+            gate(*paths, [Budget("churn", max=1.0, by="country")], min_support=300)
+        few = gate(*paths, [Budget("churn", max=1.0, by="country"), Budget("churn", max=1.0)], min_support=300)
+        assert few.notes == ("5 slices of fewer than 300 rows were not checked (--min-support)",)
+        assert str(few).count("5 slices of fewer than 300 rows") == 1
 
     def test_one_slice(self, models):
         probs, y, country = models
@@ -330,6 +336,7 @@ def test_never_over_is_not_certainty(again):
     found = self_test(again, [Budget("churn", max=0.9)])
     assert (found.over.value, found.over.low) == (0, 0)
     assert_allclose(found.over.high, 1 - 0.025 ** (1 / 2))
+    assert "of which 2 share no retrain" in found.sentence
 
 
 def test_a_tight_budget_is_inconclusive_by_bound(again):

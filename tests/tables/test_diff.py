@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice.tables._diff import diff_sheet
+from traintwice.tables._diff import diff_sheet, notes
 from traintwice.tables._words import against_floor, findings, headline, left_out
 from traintwice.types import Estimate
 
@@ -131,6 +131,14 @@ def test_rows_left_out_waived_and_weighted(made):
     assert "5,000 rows joined by id" in text
     assert "weighted by w" in text
     assert "new.parquet: 3 rows left out (ids missing in another file, or on several rows)" in text
+    five = ("old.csv", "new.csv", "a.csv", "b.csv", "c.csv")
+    layouts = ("labels in y", "labels in y", "labels in y", "no labels", "no labels")
+    alignment = dataclasses.replace(found.alignment, files=five, layouts=layouts, dropped=(2, 0, 2, 2, 2))
+    lines = list(notes(dataclasses.replace(found, alignment=alignment)))[:2]
+    assert lines == [
+        "b.csv, c.csv: no labels",
+        "old.csv, a.csv, b.csv and 1 more: 2 rows left out (ids missing in another file, or on several rows)",
+    ]
     assert "2 rows waived by id" in text
     assert "effective number of rows under these weights: 812" in text
 

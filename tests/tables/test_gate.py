@@ -97,12 +97,14 @@ def test_junit_holds_any_name(made, value):
 
 
 def test_a_check_without_a_number_shows_none(made):
-    check = Check(Budget("churn", max=0.1), None, None, "fraction", None, "inconclusive", "no retrains were given")
+    check = Check(
+        Budget("churn", max=0.1), None, None, "fraction", None, "inconclusive", "churn cannot be checked: no retrains were given"
+    )
     result = GateResult((check,), made.diff_of())
     table = budgets_table(result)
     assert table.strings()[0] == ["inconclusive", "–", "", "at most 10 %"]
-    assert table.notes == ("churn: no retrains were given",)
-    assert 'message="no retrains were given"' in junit(result)
+    assert table.notes == ("churn cannot be checked: no retrains were given",)
+    assert 'message="churn cannot be checked: no retrains were given"' in junit(result)
 
 
 def test_of_a_self_test(made):

@@ -97,16 +97,20 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet], words: Wording = RETRAINS) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining causes; None if none are given."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining causes, the worst first; None without."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
         return None
-    detail = " · ".join(f"{where}: {said}{'' if f is None else f', {_ratio(f, words)}'}" for where, said, f in parts)
-    judged: list[tuple[str, Concern]] = [(words.none, "unknown") if f is None else _of_floor(f, words) for _, _, f in parts]
+    judged: list[tuple[str, Concern, str]] = []
+    for where, said, f in parts:
+        verdict: tuple[str, Concern] = (words.none, "unknown") if f is None else _of_floor(f, words)
+        judged.append((*verdict, f"{where}: {said}{'' if f is None else f', {_ratio(f, words)}'}"))
     order: tuple[Concern, ...] = ("problem", "inconclusive", "unknown", "fine")
-    verdict, concern = min(judged, key=lambda j: order.index(j[1]))
-    return Answer("operating point", verdict, concern, f"Operating point: {verdict}: {detail}.", detail)
+    judged.sort(key=lambda j: order.index(j[1]))
+    worst, concern, _ = judged[0]
+    detail = " · ".join(said for _, _, said in judged)
+    return Answer("operating point", worst, concern, f"Operating point: {worst}: {detail}.", detail)
 
 
 def with_interval(measured: Measured, words: Wording = RETRAINS) -> str:

@@ -240,9 +240,10 @@ def plan(
     asked = detect is not None or standard_error is not None
     enough = [r for r in table if r.enough] if asked else []
     smallest = min(enough, key=lambda r: (r.replicas * r.rows, r.replicas), default=None)
-    return Plan(
-        parts, detect, level, power, table, smallest, _sentence(parts, table[-1], smallest, detect, standard_error, power)
-    )
+    fewest = {m: min(r.rows for r in enough if r.replicas == m) for m in sorted({r.replicas for r in enough})}
+    others = [(m, n) for m, n in fewest.items() if n < min((fewest[f] for f in fewest if f < m), default=math.inf)]
+    sentence = _sentence(parts, table[-1], smallest, others, detect, standard_error, power)
+    return Plan(parts, detect, level, power, table, smallest, sentence)
 
 
 def _from_churn(churn: float | None) -> VarianceParts:
@@ -326,8 +327,15 @@ def _row(parts: VarianceParts, m: int, n: int, detect: float | None, wanted: flo
 
 
 def _sentence(
-    parts: VarianceParts, last: PlanRow, smallest: PlanRow | None, detect: float | None, wanted: float | None, power: float
+    parts: VarianceParts,
+    last: PlanRow,
+    smallest: PlanRow | None,
+    others: Sequence[tuple[int, int]],
+    detect: float | None,
+    wanted: float | None,
+    power: float,
 ) -> str:
+    """The plan in words: the cheapest numbers of replicas and rows, and ``others`` that are enough with fewer of one of the two."""
     at, source = f"At a churn of {points(parts.churn)} %", f"({parts.source})"
     most = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
     if detect is None and wanted is None:
@@ -339,4 +347,5 @@ def _sentence(
         aim = f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
     if smallest is None:
         return f"{at}, {aim} takes more than {most} {source}."
-    return f"{at}, {aim} takes {smallest.replicas} replicas of each recipe and {smallest.rows:,} rows {source}."
+    other = "".join(f", or {m} and {n:,}" for m, n in others if (m, n) != (smallest.replicas, smallest.rows))
+    return f"{at}, {aim} takes {smallest.replicas} replicas of each recipe and {smallest.rows:,} rows{other} {source}."

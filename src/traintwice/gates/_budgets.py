@@ -202,12 +202,21 @@ def metric_of_slice(budget: Budget) -> Metric | None:
 
 @typed
 def check_budgets(budgets: Sequence[Budget], *, regression: bool = False) -> dict[str, Metric | None]:
-    """The metric of each budget's measure; raise `BadInput` where there are none, and for percent without its sign."""
+    """The metric of each budget's measure; raise `BadInput` where there are none, for percent without its sign, and for a limit on the
+    change of a share that is meant for the share itself.
+    """
     if not budgets:
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
     wanted = {b.measure: metric_of(b) for b in budgets}
     for budget in budgets:
         is_fraction = unit_of(budget) == "fraction" and not (regression and budget.measure == "excess")
+        metric = wanted[budget.measure]
+        of_change = metric is not None and not metric.definition.between_replicas and budget.of == "change"
+        if is_fraction and of_change and budget.min is not None and 0.5 <= budget.min <= 1:
+            raise BadInput(
+                f"budget on {budget.measure}: min = {budget.min:g} limits the change from old to new, such as -0.01; to limit the "
+                f'{budget.measure} of the new model, write of = "new" in the [[budgets]] of a gate file'
+            )
         for name, limit in (("max", budget.max), ("min", budget.min)):
             if is_fraction and limit is not None and abs(limit) > 1:
                 raise BadInput(

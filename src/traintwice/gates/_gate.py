@@ -77,8 +77,8 @@ def gate(
     Returns:
         A `GateResult`. A measure without value is inconclusive.
     Raises:
-        BadInput: no budgets, a limit that a fraction cannot reach, a measure that has no value by slice, or see `diff`. UnknownName: no
-            such measure.
+        BadInput: no budgets, no slice with enough rows for any, a limit that a fraction cannot reach, a measure that has no value by
+            slice, or see `diff`. UnknownName: no such measure.
     Source:
         Ours.
     Example:
@@ -107,15 +107,20 @@ def gate(
 def checked(
     found: Diff, budgets: Sequence[Budget], rule: Rule, inconclusive: Literal["pass", "fail"] | None = None
 ) -> GateResult:
-    """The budgets of a comparison; raise `BadInput` for a budget against a noise floor without retrains."""
+    """The budgets of a comparison; raise `BadInput` for a budget against a noise floor without retrains, and where there is no check."""
     for b in budgets:
         if (b.measure == "excess" or b.against is not None) and not found.floors and found.launches is None:
             said = " ".join(filter(None, (b.measure, b.against)))
             raise BadInput(f"gate: a budget on {said} needs retrains of the old recipe; pass --floor")
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
+    if not checks:
+        raise BadInput("gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows")
     notes: tuple[str, ...] = ()
-    if found.slices_left_out and any(b.by for b in budgets):
-        notes = (f"{found.slices_left_out:,} slices of fewer than {found.min_support:,} rows were not checked",)
+    if (count := found.slices_left_out) and any(b.by for b in budgets):
+        many = "1 slice" if count == 1 else f"{count:,} slices"
+        notes = (
+            f"{many} of fewer than {found.min_support:,} rows {'was' if count == 1 else 'were'} not checked (--min-support)",
+        )
     return GateResult(tuple(checks), found, inconclusive, notes)
 
 
@@ -183,7 +188,8 @@ def _why_not(budget: Budget, found: Diff) -> str:
     if found.launches is not None and (budget.against is not None or budget.measure == "excess"):
         return "the ledger has no earlier launch to compare it with"
     option = called(budget)
-    return found.left_out.get(budget.measure if option is None else option[0], "it has no value here")
+    reason = found.left_out.get(budget.measure if option is None else option[0], "it has no value here")
+    return f"{reason}; pass --label COLUMN" if reason == "needs labels" else reason
 
 
 def _overall(budget: Budget, found: Diff) -> Estimate | None:
@@ -326,5 +332,5 @@ def _sentence(over: Estimate, inconclusive: Estimate, m: int, pairs: int) -> str
 
     return (
         f"With nothing changed this gate is over in {said(over)} and inconclusive in {said(inconclusive)} of the launches "
-        f"({pairs} pairs of {m} retrains)."
+        f"({pairs} pairs of {m} retrains, of which {m // 2} share no retrain; more retrains make the intervals shorter)."
     )

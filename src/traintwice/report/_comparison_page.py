@@ -125,10 +125,11 @@ def _numbers(diff: Diff) -> Iterator[tuple[str, str]]:
         for name in names:
             if name in known:
                 yield question, with_interval(known[name].estimate, known[name].unit)
-    decisions = [with_interval(d.changed, "fraction") for d in diff.decisions]
-    swapped = [value_of(s.swapped / s.rows, "fraction") for s in diff.swap_sets]
-    if first := [*decisions, *swapped][:1]:
-        yield "operating point", first[0]
+    operating = {f"score ≥ {d.threshold:g}": with_interval(d.changed, "fraction") for d in diff.decisions}
+    operating |= {f"top {s.rows:,}": value_of(s.swapped / s.rows, "fraction") for s in diff.swap_sets}
+    for where, number in operating.items():
+        if details.get("operating point", "").startswith(f"{where}: "):  # the worst
+            yield "operating point", number
 
 
 class Plots:

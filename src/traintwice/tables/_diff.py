@@ -14,6 +14,7 @@ from traintwice.tables._words import (
     against_floor,
     counted,
     findings,
+    grouped,
     headline,
     left_out,
     margin_in_words,
@@ -58,12 +59,12 @@ def answers(diff: Diff) -> tuple[Line, ...]:
     return tuple(Line(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers)
 
 
-def notes(diff: Diff) -> Iterator[str]:
-    """Notes on the numbers: layouts, rows left out, infinite measures, targets of the intervals, slices left out."""
+def notes(diff: Diff, *, of_slices: bool = True) -> Iterator[str]:
+    """Notes on the numbers: layouts, rows left out, infinite measures, targets of the intervals, slices left out (``of_slices``)."""
     yield from _unusual(diff)
     retrains = f"; ratios to a floor: also for new {diff.words.many}" if diff.floor is not None and diff.floor.retrains else ""
     yield f"intervals: {100 * diff.level:g} %, for these two models on {_new_rows(diff)}{retrains}"
-    if count := diff.slices_left_out:
+    if of_slices and (count := diff.slices_left_out):
         fewer = f"of fewer than {diff.min_support:,} rows {'is' if count == 1 else 'are'} not shown (--min-support)"
         yield f"{counted(count, 'slice')} {fewer}"
 
@@ -71,11 +72,11 @@ def notes(diff: Diff) -> Iterator[str]:
 def _unusual(diff: Diff) -> Iterator[str]:
     """Notes that not every comparison has: layouts that differ, rows left out, waived or without labels, infinite measures."""
     found = diff.alignment
-    if len(set(found.layouts)) > 1:
-        yield from (f"{visible(name)}: {visible(layout)}" for name, layout in zip(found.files, found.layouts, strict=True))
-    for name, count in zip(found.files, found.dropped, strict=True):
-        if count:
-            yield f"{visible(name)}: {counted(count, 'row')} left out (ids missing in another file, or on several rows)"
+    layouts = zip(found.files, found.layouts, strict=True)
+    yield from grouped([(name, visible(layout)) for name, layout in layouts if layout != found.layouts[0]])
+    why = "left out (ids missing in another file, or on several rows)"
+    dropped = zip(found.files, found.dropped, strict=True)
+    yield from grouped([(name, f"{counted(count, 'row')} {why}") for name, count in dropped if count])
     if diff.waived:
         yield f"{counted(diff.waived, 'row')} waived by id"
     if found.label is not None and found.labelled < found.rows:

@@ -36,7 +36,7 @@ def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
         verdict=gate_sentence(result),
         paragraphs=tuple(("Warning", sentence(visible(w))) for w in result.diff.warnings),
         tables=(budgets_table(result, most=most),),
-        notes=tuple(dict.fromkeys([headline(result.diff.alignment), *map(visible, result.notes), *notes(result.diff)])),
+        notes=(headline(result.diff.alignment), *map(visible, result.notes), *notes(result.diff, of_slices=not result.notes)),
         concern=CONCERNS[result.outcome],
     )
 
@@ -62,7 +62,7 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     shown = checks[: max(most or len(checks), len(_not_kept(result)))]
     columns = text_columns("outcome", "number", "interval", "limit")
     rest = len(checks) - len(shown)
-    why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
+    why = [visible(check.reason) for check in _not_kept(result) if not _known(check)]
     if any(check.outcome == "inconclusive" and _known(check) for check in checks):
         why.append("inconclusive: the limit is inside the interval, or there is no interval")
     more = [f"{rest:,} more kept"] if rest else []
@@ -80,7 +80,8 @@ def short_sheet(result: Diff | GateResult) -> Sheet:
         shown = f"{number}{f' ({interval})' if interval else ''}; {limit} allowed"
         lines.append(Line(row.name, outcome, shown, CONCERNS[outcome]))
     rest = len(rows) - MOST_BUDGETS
-    more = (f"{rest:,} more budgets",) if rest > 0 else ()
+    kept = ", all kept" if all(str(row.cells["outcome"]) == "kept" for row in rows[MOST_BUDGETS:]) else ""
+    more = (f"{counted(rest, 'more budget')}{kept}",) if rest > 0 else ()
     return Sheet(headline(result.diff.alignment), gate_sentence(result), (*lines, *answers(result.diff)), notes=more)
 
 

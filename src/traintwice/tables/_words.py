@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from traintwice._formatting import times, value_of, visible
 from traintwice.compare._parts import PREDICTED, NoiseFloor, Slice
@@ -38,6 +38,9 @@ def matching(found: Summary) -> str:
         parts.append(f"clustered by {visible(found.cluster)} ({counted(found.clusters, 'cluster')})")
     return " · ".join(parts)
 
+
+MOST_TOGETHER = 3
+"""Names in front of a text that is about several."""
 
 PLAIN = {
     "ECE": "calibration error (ECE)",
@@ -80,6 +83,18 @@ def sentence(text: str) -> str:
     'Churn is within noise.'
     """
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def grouped(texts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Texts about names, those with the same text together.
+
+    >>> list(grouped([("a", "1 row"), ("b", "2 rows"), ("c", "1 row"), ("d", "1 row"), ("e", "1 row")]))
+    ['a, c, d and 1 more: 1 row', 'b: 2 rows']
+    """
+    for text in dict.fromkeys(text for _, text in texts):
+        names = [visible(name) for name, of in texts if of == text]
+        more = f" and {len(names) - MOST_TOGETHER:,} more" if len(names) > MOST_TOGETHER else ""
+        yield f"{', '.join(names[:MOST_TOGETHER])}{more}: {text}"
 
 
 def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
