@@ -82,12 +82,16 @@ def is_series(given: Any) -> bool:
     return hasattr(given, "to_numpy") and not table
 
 
-def plain_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
-    """An array of Python objects as text, truth values or numbers, where all entries are of one kind; None and NaN are missing.
+def plain_objects(given: Any, name: str, source: str) -> np.ndarray:
+    """An array; one of Python objects as text, truth values or numbers where all entries are of one kind. None and NaN are missing.
 
     >>> plain_objects(np.array([1, None], dtype=object), "y", "a"), plain_objects(np.array(["a", np.nan], dtype=object), "y", "a")
     (array([ 1., nan]), array(['a', None], dtype=object))
     """
+    try:
+        array = to_numpy(given)
+    except BadInput as error:
+        raise BadInput(f"{source}: array {name!r}: {error}") from None
     if array.dtype.kind == "S":
         try:
             return np.char.decode(array, "utf-8")
@@ -119,7 +123,7 @@ def plain_objects(array: np.ndarray, name: str, source: str) -> np.ndarray:
 
 def as_ids(ids: Array, source: str) -> np.ndarray:
     """Ids of a type that identifies rows exactly."""
-    found = plain_objects(np.asarray(ids), "ids", source)
+    found = plain_objects(ids, "ids", source)
     if found.dtype.kind in "fc":
         told = f"{source}: ids: got dtype {found.dtype}, which does not identify rows exactly"
         raise BadInput(f"{told}; expected integers or text: pass ids.astype(int) where all are whole numbers")

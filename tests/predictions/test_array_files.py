@@ -234,6 +234,24 @@ def test_one_column_is_a_score(tmp_path, as_files):
         traintwice.diff(*given(np.ones_like(z), "p"))
 
 
+def test_masked_entries_and_lists_of_different_lengths():
+    masked = np.ma.masked_array([0.9, 0.2, 0.8], mask=[False, True, False])
+    with open_predictions({"id": np.arange(3), "p": masked}, on_missing="drop") as opened:
+        assert opened.read().votes.tolist() == [[1, 1]]
+    for column, message in (
+        (masked, r"1 of 3 rows have a probability that is missing \(first: row 1"),
+        (
+            np.ma.masked_array([1, 0, 1], mask=masked.mask),
+            r"table 1: array 'p': got a masked array of int64, 1 of 3 entries are masked",
+        ),
+        ([[0.9, 0.1], [1.0], [0.2, 0.8]], r"table 1: array 'p': .* different lengths"),
+    ):
+        with pytest.raises(BadInput, match=message), open_predictions({"id": np.arange(3), "p": column}) as opened:
+            opened.read()
+    with pytest.raises(BadInput, match="table 1 holds no rows; expected arrays"), open_predictions({"r1": 0.5, "r2": 0.25}):
+        pass
+
+
 def test_predicted_labels_without_a_name(tmp_path):
     for votes, labels in ((np.array([0, 2]), None), (np.array([0, 1]), np.array([0, 2]))):
         with pytest.raises(BadInput, match="class_names: got 2 names, and classes up to 2, counted from 0"):

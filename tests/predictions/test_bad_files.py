@@ -279,9 +279,9 @@ REFUSED = {
     "id and by position": ([good], {"id": "id", "by_position": True}, r"--id and --by-position exclude each other"),
     # predictions
     "not numbers": (
-        [text("a.csv", "id,p\n1,0.5\n2,n/a\n3,0.1\n")],
-        {},
-        r"a\.csv: 1 of 3 rows have a probability that is missing or not a number \(first: row 1, id 2: missing\)",
+        [text("a.csv", "id,p\n1,0.5\n2,abc\n3,0.1\n")],
+        {"on_missing": "drop"},
+        r"a\.csv: 1 of 3 rows have no number in 'p' \(first: row 1: 'abc'\)",
     ),
     "missing probability": (
         [parquet("a.parquet", "SELECT 1 AS id, NULL::DOUBLE AS p")],
@@ -378,6 +378,13 @@ REFUSED = {
     ),
     "a class named twice": ([text("a.csv", three)], {"classes": ["a", "b", "a"]}, r"a class name is given twice"),
     "too few names": ([text("a.csv", three)], {"classes": ["a", "b"]}, r"2 class names were given for 3 classes"),
+    "named label outside": (
+        [text("a.csv", "id,p_a,p_b,y\n1,0.5,0.5,c\n")],
+        {},
+        r"that is not one of the classes \(first: row 0, id 1: 'c'; the classes are a, b\)",
+    ),
+    "text among weights": ([text("a.csv", "id,p,w\n1,0.5,x\n")], {"weight": "w"}, r"no number in 'w' \(first: row 0: 'x'\)"),
+    "minus zero is not zero": ([good, text("b.csv", GOOD.replace("\n1,", "\n-0,"))], {}, r"extra, .* \(first: '-0'\)"),
     "negative weight": (
         [text("a.csv", "id,p,w\n1,0.5,1\n2,0.5,-1\n")],
         {"weight": "w"},

@@ -50,7 +50,25 @@ REFUSED = {
     "sep=": (["sep=;", "id;p", "1;0.7"], "the first line 'sep=;' is for Excel alone; delete it"),
     "mixed line ends": (["id,p\r", "1,0.7", "2,0.1\r"], r"lines end in different ways .*as dos2unix does"),
     "double carriage returns": (["id,p\r\r", "1,0.7\r\r"], r"lines end in different ways"),
-    "decimal comma": (["id;p", "1;0,7", "2;0,1"], r"2 of 2 rows .* not a number .*A number is written with a point, as 1234.5"),
+    "decimal comma": (["id;p", "1;0,7", "2;0,1"], r"2 of 2 rows have no number in 'p' \(first: row 0: '0,7'\); .*with a point"),
+    "percent": (["id,p", "1,NA", "2,12%"], r"1 of 2 rows have no number in 'p' \(first: row 1: '12%'\)"),
+    "truth values in a usual name": (
+        ["id,p", "1,True", "2,False"],
+        r"2 of 2 rows have no number in 'p' \(first: row 0: 'True'\)",
+    ),
+    "two files in one": (["id,pred,y", "1,a,b", "\ufeffid, pred,y", "2,a,b"], r"1 rows repeat the names .* \(first: row 1\)"),
+    "label outside": (
+        ["id,p,y", "1,0.2,2"],
+        r"not one of the classes 0 … 1 \(first: row 0, id 1: 2\).*A score is for two classes",
+    ),
+    "confidence": (
+        ["id,pred,p", "1,0,0.9", "2,1,0.8"],
+        r"'p' and 'pred' may both be the predictions, .*Pass --probs pred to compare",
+    ),
+    "another threshold": (
+        ["id,pred,p", "1,no,0.1", "2,yes,0.4", "3,yes,0.6"],
+        r"'pred' does not say on which side of 0.5 'p' is",
+    ),
     "predicted labels in floating point": (["id,pred", "1,2.0", "2,1.0"], "write predicted labels as integers or text"),
 }
 
@@ -77,12 +95,20 @@ def test_lists_as_text(form, tmp_path):
     assert found.probs[0].tolist() == P[:2]
 
 
+def test_a_score_with_its_predicted_label(tmp_path):
+    file = text(tmp_path / "a.csv", "id,p,pred", "1,0.9,yes", "2,0.2,no", "3,0.5,yes")
+    assert read(file)[0].votes.tolist() == [[1, 0, 0]]
+    other = text(tmp_path / "b.csv", "id,p,pred", "1,0.9,yes", "2,0.8,no")
+    assert read(other, probs="p")[0].votes.tolist() == [[1, 1]]
+    assert read(other, probs="pred")[0].votes.tolist() == [[1, 0]]
+
+
 def test_a_list_as_text_that_is_cut_short(tmp_path):
     with pytest.raises(BadInput, match=r"1 of 2 rows have a missing probability \(first: row 1, id 2: \[0.1, NULL, 0.6\]\)"):
         read(text(tmp_path / "a.csv", "id,probs", '1,"[0.7, 0.2, 0.1]"', '2,"[0.1 ... 0.6]"'))
 
 
-@pytest.mark.parametrize("missing", ["NA", "NULL", "None", "#N/A", "\\N", ""])
+@pytest.mark.parametrize("missing", ["NA", "NULL", "none", "#N/A", "\\N", "-", ".", "?", ""])
 def test_missing_numbers(missing, tmp_path):
     found, summary = read(text(tmp_path / "a.csv", "id,p,y", f"1,0.7,{missing}", "2,0.1,0", "3,0.9,1"))
     assert found.labelled.tolist() == [False, True, True]

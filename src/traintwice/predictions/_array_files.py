@@ -101,7 +101,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     parts: list[tuple[tuple[str, ...], Slices]] = []
     class_names: tuple[str, ...] | None = None
     for name, given in arrays.items():
-        array = given if isinstance(given, Slices) else Slices.of(plain_objects(np.asarray(given), name, source))
+        array = given if isinstance(given, Slices) else Slices.of(plain_objects(given, name, source))
         kind, axes = array.dtype.kind, len(array.shape)
         if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
             raise BadInput(
@@ -132,7 +132,7 @@ def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
     """Arrays go into their table block by block, so that memory does not grow with rows."""
     columns = as_columns(arrays, name)
     if not columns.names or not columns.length:
-        raise BadInput(f"{name} holds no rows")
+        raise BadInput(f"{name} holds no rows; expected arrays with an entry for each row, such as id, p and y")
     lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
     refuse_repeated(columns.names, name)
     for at, block in enumerate(columns.blocks()):

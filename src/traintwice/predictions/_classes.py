@@ -71,7 +71,7 @@ def agreed_classes(
     if named.names is not None and session is not None:
         texts = ", ".join(map(literal, named.names))
         session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
-        files = [(source, replace(layout, classes=len(named.names))) for source, layout in files]
+        files = [(source, replace(layout, classes=len(named.names), class_names=named.names)) for source, layout in files]
     return named, files
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from traintwice._database import Session, any_of, show_id
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._source import WIDE, family
+from traintwice.predictions._layout import Layout, label_of_score
+from traintwice.predictions._reading import Reading
+from traintwice.predictions._source import PRESENT, WIDE, Source, family
 from traintwice.predictions._views import View
 
 SUM_TOLERANCE, PERCENT_TOLERANCE = 1e-2, 5e-3
@@ -25,6 +28,7 @@ class Fault:
 
     Attributes:
         once: the condition on the column that all files share, which suffices where the files agree on it.
+        column: the column of the file whose cell is shown instead, as it is there.
     """
 
     condition: str
@@ -32,6 +36,7 @@ class Fault:
     shows: str
     advice: str
     once: str | None = None
+    column: str | None = None
 
 
 def faults(view: View, suffix: str = "") -> Iterator[Fault]:
@@ -43,8 +48,6 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
     layout, columns = view.layout, [k + suffix for k in view.predictions]
     kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], f"y{suffix}", f"w{suffix}"
     every = "every replica must predict every row; --on-missing drop leaves these rows out"
-    if view.source.untyped and any(family(view.source.columns[c]) == "text" for c in layout.columns):
-        every += ". A number is written with a point, as 1234.5"
     logits = "pass --logits if these are logits"
     emits = "find out why the model emits them, or leave those rows out of all files"
     if view.ids:
@@ -66,9 +69,8 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
         yield Fault(f"list_min({first}) < 0", "have a negative probability", some, logits)
     else:
         what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
-        no_number = "is missing or not a number" if view.source.untyped else "is missing"
         shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
-        yield Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every)
+        yield Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that is missing", shown, every)
         yield Fault(f"NOT isfinite({total})", f"have {what} that is NaN or infinite", shown, emits)
         if kind == "score":
             advice = "pass --logits if it is a logit, --regression if it is not a probability; write predicted labels as integers or text"
@@ -86,13 +88,14 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
         bad = f"raw_y{suffix} AND ({y} IS NULL OR isinf({y}))"
         yield Fault(bad, "have a label that is not a finite number", y, "fix or remove them")
     elif layout.label is not None:
-        among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
+        among = "" if layout.class_names else " 0, 1, 2 …" if layout.classes is None else f" 0 … {layout.classes - 1}"
         outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
         whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
         bad = outside if whole else f"raw_y{suffix} AND ({y} IS NULL OR {outside})"
         advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
+        advice += ". A score is for two classes; pass --probs for more" if kind == "score" else ""
         once = outside.replace(y, "y") if whole else None
-        yield Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice, once=once)
+        yield Fault(bad, f"have a label in {layout.label!r} that is not one of the classes{among}", y, advice, once, layout.label)
     if layout.weight is not None:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
         yield Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0")
@@ -105,6 +108,45 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
     if layout.draws is not None:
         says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
         yield Fault(f"d{suffix} IS NULL", says, "'missing'", advice)
+
+
+def refuse_confidence(session: Session, source: Source, layout: Layout, reading: Reading) -> None:
+    """Raise `BadInput` where a score is not that of one class, by the predicted labels next to it."""
+    if (label := label_of_score(source, layout, reading)) is None:
+        return
+    (column,), half = layout.columns, 0 if layout.logits else 0.5
+    number, vote = source.number(source.cell(column)), f"CAST({source.cell(label)} AS VARCHAR)"
+    pairs = f"SELECT DISTINCT {vote} AS vote, {number} > {half} AS side FROM {source.relation} WHERE {number} <> {half}"
+    sql = (
+        f"SELECT count(*), count(DISTINCT vote), count(DISTINCT side) FROM ({pairs}) WHERE vote IS NOT NULL AND side IS NOT NULL"
+    )
+    ((count, votes, sides),) = session.rows(sql, doing=f"{source.name}: reading")
+    if count > min(votes, sides):
+        told = f"{source.name}: {column!r} and {label!r} may both be the predictions, and {label!r} does not say on which side of {half}"
+        advice = (
+            f"{column!r} is, as where a score is the confidence of the predicted label. Pass --probs {label} to compare labels, or "
+            f"--probs {column} where it is the probability of one class"
+        )
+        raise BadInput(f"{told} {advice}")
+
+
+def refuse_text(session: Session, source: Source, layout: Layout) -> None:
+    """Raise `BadInput` where a column of numbers of a text file holds other text. Missing cells are reported with the other rows."""
+    numbers = layout.columns if layout.kind in ("columns", "score", "regression") else ()
+    numbers += (layout.weight,) if layout.weight else ()
+    numbers += (layout.label,) if layout.label and layout.kind == "regression" else ()
+    for column in numbers if source.untyped else ():
+        if family(source.columns[column]) not in ("text", "boolean"):
+            continue
+        cell = source.cell(column)
+        bad = f"{cell} IS NOT NULL AND {PRESENT.format(cell)} AND {source.number(cell)} IS NULL"
+        first = f"min({source.row}) FILTER ({bad}), arg_min({cell}, {source.row}) FILTER ({bad})"
+        sql = f"SELECT count(*), count(*) FILTER ({bad}), {first} FROM {source.relation}"
+        ((rows, count, row, text),) = session.rows(sql, doing=f"{source.name}: reading")
+        if count:
+            told = f"{source.name}: {count:,} of {rows:,} rows have no number in {column!r}"
+            advice = "write numbers as 0.1234 or 1234.5: with a point, without signs of percent, currency or thousands"
+            raise BadInput(f"{told} (first: row {row:,}: {show_id((text,))}); {advice}", without_cells=f"{told}; {advice}")
 
 
 def check_contents(session: Session, view: View) -> None:
@@ -120,6 +162,12 @@ def check_contents(session: Session, view: View) -> None:
             ids = "".join(f", {i}" for i in view.ids)
             sql = f"SELECT CAST({fault.shows} AS VARCHAR){ids} FROM {view.name} WHERE r = {row}"
             shown, *values = session.rows(sql, doing=doing)[0]
+            if fault.column is not None:
+                cell = f"CAST({view.source.cell(fault.column)} AS VARCHAR)"
+                place = f"{view.source.relation} AS {view.source.table} WHERE {view.source.table}.{view.source.row} = {row}"
+                ((text,),) = session.rows(f"SELECT {cell} FROM {place}", doing=doing)
+                shown = show_id((text,)) if family(view.source.columns[fault.column]) == "text" else text
+                shown += f"; the classes are {listed(view.layout.class_names)}" if view.layout.class_names else ""
             where = f", id {show_id(values)}" if values and None not in values else ""
             told = f"{name}: {count:,} of {total:,} rows {fault.says}"
             raise BadInput(

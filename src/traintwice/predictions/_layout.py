@@ -170,6 +170,15 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     return list(zip(sources, layouts, strict=True))
 
 
+def label_of_score(source: Source, layout: Layout, reading: Reading) -> str | None:
+    """The column of predicted labels next to a score that was taken for the predictions by its name."""
+    if layout.kind != "score" or reading["probs"]:
+        return None
+    several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
+    taken = {*several, layout.label, layout.weight, layout.draws, layout.time}
+    return next((c for c in source.columns if c.lower() in VOTES and c not in taken), None)
+
+
 def check_options(sources: Sequence[Source], reading: Reading) -> None:
     """Raise `BadInput` where a column that an option names is in no file."""
     asked = [(option, name) for option in ("by", "show", "cluster") for name in reading[option]]

@@ -23,6 +23,11 @@ WIDE = 100
 VECTOR = re.compile(r'STRUCT\("?type"? \w+, "?size"? \w+, "?indices"? \w+\[\], "?values"? \w+\[\]\)')
 """The type of a vector of Spark."""
 
+MISSING = ("NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none", "\\N", "-", "--", "?", ".")
+"""How R, Excel, pandas, SAS and databases write a missing number."""
+PRESENT = f"{{}} NOT IN ({', '.join(map(literal, MISSING))})"
+"""Whether a cell does not say that a number is missing."""
+
 INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
 
 Scan: TypeAlias = Callable[[Sequence[str] | None], AbstractContextManager[str]]

@@ -10,22 +10,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from traintwice._database import literal
+from traintwice._database import all_of, literal
 from traintwice._files import by_magic
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import JSON_ARRAY, MAGIC
-from traintwice.predictions._source import Source, Table, refuse_repeated
+from traintwice.predictions._source import PRESENT, Source, Table, refuse_repeated
 
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
 """Longest line of a text file, in characters; columns whose cells are looked at in one query."""
 LINES = f"max_line_size = {LONGEST_LINE}, buffer_size = {LONGEST_LINE}"
 """Options of DuckDB: its buffer for each thread holds 16 of the longest lines by default."""
+MOST_COMPARED = 8
+"""Columns that show whether a row repeats their names."""
 OLD_LINE_ENDS = r", new_line = '\r'"
 """Option of DuckDB for lines that end in a carriage return alone."""
-MISSING = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
-"""How R, Excel, pandas and databases write a missing number."""
-PRESENT = f"{{}} NOT IN ({', '.join(map(literal, MISSING))})"
-"""Whether a cell does not say that a number is missing."""
 LIST = r"\s*\[[^\[\]]*\]\s*"
 """A list of numbers as text: "[0.1, 0.9]" of JSON and Python, "[0.1 0.9]" and "[np.float64(0.1), np.float64(0.9)]" of NumPy."""
 
@@ -50,7 +48,19 @@ def csv_file(table: Table, path: Path, name: str, delimiter: str | None = None) 
             raise
         told = "lines end in different ways (\\n, \\r\\n, \\r\\r\\n)"
         raise BadInput(f"{name}: {told}, or a quotation mark is not closed; write all lines with \\n, as dos2unix does") from None
+    _refuse_repeated_header(table, staged)
     return typed_by_cells(table, replace(staged, note=note))
+
+
+def _refuse_repeated_header(table: Table, source: Source) -> None:
+    """Raise `BadInput` where a row holds the names of the columns: files that were written one after another, each with its header."""
+    names = [name for name, kind in source.columns.items() if kind == "VARCHAR"][:MOST_COMPARED]
+    same = all_of(f"trim({source.cell(name)}, ' \ufeff') = {literal(name)}" for name in names)
+    sql = f"SELECT count(*), min({source.row}) FROM {source.relation} WHERE {same}"
+    ((count, row),) = table.session.rows(sql, doing=f"{source.name}: reading the cells")
+    if names and count:
+        told = f"{source.name}: {count:,} rows repeat the names of the columns (first: row {row:,}), as in files written one after another"
+        raise BadInput(f"{told}; keep the names in the first line alone")
 
 
 def tsv_file(table: Table, path: Path, name: str) -> Source:
@@ -134,7 +144,7 @@ def _tests(cell: str) -> Sequence[str]:
     present = f"FILTER ({is_present})"
     return (
         f"bool_or(NOT ({is_present}))",
-        f"bool_and(regexp_full_match({cell}, '-?(0|[1-9][0-9]{{0,37}})')) {present}",
+        f"bool_and(regexp_full_match({cell}, '0|-?[1-9][0-9]{{0,37}}')) {present}",
         f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) {present}",
         f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) {present}",
         f"bool_and(lower({cell}) IN ('true', 'false'))",
