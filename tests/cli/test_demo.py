@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import traintwice as package
-from traintwice.data._flights import EVERY, _flights, flights_sample
+from traintwice.data._packaged import EVERY, _flights, flights_sample
 
 
 def test_the_sample_has_every_fortieth_flight():

@@ -66,7 +66,7 @@ def _check_folder(out: Path) -> None:
 
 def _train_and_write(out: Path) -> int:
     """Train the old model, its retrains and the new model, and write their predictions of the last months; rows of each file."""
-    from traintwice.data._flights import flights_sample
+    from traintwice.data._packaged import flights_sample
 
     flights = flights_sample()
     test = flights["month"] >= FIRST_TEST_MONTH

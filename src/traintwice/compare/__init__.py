@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
 from traintwice.compare._estimates import (
@@ -34,7 +33,14 @@ from traintwice.compare._parts import (
 )
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
-from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
+from traintwice.compare._recipes import (
+    Against,
+    RecipeAgainst,
+    RecipeComparison,
+    RecipeMeasure,
+    compare_recipes,
+    compare_with_served,
+)
 from traintwice.compare._results import Calibration, Diff, Measured, Quality, TemperatureMatched
 from traintwice.compare._serving import (
     PredictionUpdate,

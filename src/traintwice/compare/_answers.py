@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from traintwice._formatting import between, change, cut, decimals_for, probability, times, value_of, visible
+from traintwice._formatting import between, change, cut, decimals_for, probability, times, value_of
 from traintwice.compare._floor import NO_VERDICT, advice
-from traintwice.compare._parts import Answer, Concern, Decisions, NoiseFloor, Question, Slice, SliceTest, SwapSet
+from traintwice.compare._parts import (
+    WORST_FIRST,
+    Answer,
+    Concern,
+    Decisions,
+    NoiseFloor,
+    Question,
+    Slice,
+    SliceTest,
+    SwapSet,
+    slice_name,
+)
 from traintwice.compare._results import RETRAINS, Measured, Quality, Wording
 from traintwice.compare._slices import restless_slices, worse_slices
 from traintwice.statistics._inference import holm
@@ -80,10 +91,8 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
         detail = f"to include smaller groups: {way}" if asked else f"to look into groups: {way}"
         return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", detail)
     worse, restless = worse_slices(every), restless_slices(every)
-    named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
-        : 3 - len(worse[:3])
-    ]
-    detail = " · ".join(named)
+    named = [*(_loss_in_words(s, s.worse[0]) for s in worse), *(_churn_in_words(s) for s in restless if s not in worse)]
+    detail = " · ".join(named[:3])
     many = f"{len(every):,} group{'s' if len(every) > 1 else ''}"
     if worse:
         return Answer(
@@ -106,8 +115,7 @@ def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet
     for where, said, f in parts:
         verdict: tuple[str, Concern] = (words.none, "unknown") if f is None else _of_floor(f, words)
         judged.append((*verdict, f"{where}: {said}{'' if f is None else f', {_ratio(f, words)}'}"))
-    order: tuple[Concern, ...] = ("problem", "inconclusive", "unknown", "fine")
-    judged.sort(key=lambda j: order.index(j[1]))
+    judged.sort(key=lambda j: WORST_FIRST.index(j[1]))
     worst, concern, _ = judged[0]
     detail = " · ".join(said for _, _, said in judged)
     return Answer("operating point", worst, concern, f"Operating point: {worst}: {detail}.", detail)
@@ -155,8 +163,7 @@ def _change_in_words(q: Quality) -> str:
 
 
 def _name(s: Slice) -> str:
-    shown = f"{visible(s.column)} is missing" if s.value is None else f"{visible(s.column)}={visible(s.value)}"
-    return cut(shown, LONGEST_NAME)
+    return cut(slice_name(s.column, s.value), LONGEST_NAME)
 
 
 def _loss_in_words(s: Slice, t: SliceTest) -> str:

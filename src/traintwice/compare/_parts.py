@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from traintwice._formatting import visible
 from traintwice.compare._shown import fields_of
 from traintwice.metrics._definition import Unit
 from traintwice.types import Estimate, plain_number
@@ -16,6 +17,8 @@ Question = Literal["quality", "regressions", "disagreement", "slices", "operatin
 Concern = Literal["problem", "inconclusive", "unknown", "fine"]
 """``problem``: something speaks against the new model. ``inconclusive``: the data do not decide. ``unknown``: nothing was given to
 decide it by (no labels, no retrains). ``fine``: nothing speaks against the new model."""
+
+WORST_FIRST: tuple[Concern, ...] = ("problem", "inconclusive", "unknown", "fine")
 
 Judgement = Literal["within noise", "beyond noise", "inconclusive"]
 
@@ -248,6 +251,18 @@ class Review:
 
 PREDICTED = "predicted class"
 """Column name of the slices by the class that the old model predicts."""
+
+
+def slice_name(column: str, value: str | None) -> str:
+    """The name of a slice.
+
+    >>> slice_name("country", "BR"), slice_name("country", None), slice_name(PREDICTED, "refund")
+    ('country=BR', 'country is missing', "class 'refund'")
+    """
+    if value is None:
+        return f"{visible(column)} is missing"
+    return f"class '{visible(value)}'" if column == PREDICTED else f"{visible(column)}={visible(value)}"
+
 
 SIGNIFICANT = 0.05
 """Slices with a larger q-value are not significant."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from traintwice._names import entry
 from traintwice.compare._parts import (
+    WORST_FIRST,
     Answer,
     Band,
     ChangedRow,
@@ -302,5 +303,4 @@ class Diff(Drawn):
 
 def worst(answers: tuple[Answer, ...]) -> Answer:
     """The answer to head a comparison with: problems, then inconclusive and unknown answers; among equals the earlier; no groups last."""
-    order = {"problem": 0, "inconclusive": 1, "unknown": 2, "fine": 3}
-    return min(answers, key=lambda a: (a.question == "slices" and a.concern == "unknown", order[a.concern]))
+    return min(answers, key=lambda a: (a.question == "slices" and a.concern == "unknown", WORST_FIRST.index(a.concern)))

@@ -19,6 +19,7 @@ from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.metrics._calibration import CalibrationError
 from traintwice.metrics._definition import Definition, to_numpy
+from traintwice.metrics._means import weights_of
 from traintwice.predictions import Predictions
 from traintwice.statistics._special import least_of
 from traintwice.types import Estimate
@@ -196,7 +197,6 @@ def fit_temperature(validation: Predictions) -> float:
             "temperature: a true label of the validation set has probability 0, so that temperature scaling is undefined here"
         )
     probs, labels = to_numpy(validation.probs), to_numpy(validation.labels)
-    weights = None if validation.weights is None else to_numpy(validation.weights)
     with np.errstate(divide="ignore"):
         log_probs = np.log(probs)
     of_label = np.take_along_axis(log_probs, np.broadcast_to(labels[None, :, None], (*probs.shape[:2], 1)), axis=2)[..., 0]
@@ -206,7 +206,7 @@ def fit_temperature(validation: Predictions) -> float:
         scaled = scale * log_probs
         top = scaled.max(axis=2)
         normaliser = top + np.log(np.exp(scaled - top[..., None]).sum(axis=2))
-        return float(np.average(np.mean(normaliser - scale * of_label, axis=0), weights=weights))
+        return float(np.average(np.mean(normaliser - scale * of_label, axis=0), weights=weights_of(validation)))
 
     return float(np.exp(least_of(loss, *LOG_RANGE, 1e-6)))
 
@@ -231,8 +231,7 @@ def at_temperature(predictions: Predictions, temperature: float) -> Predictions:
     probs = to_numpy(predictions.probs)
     scaled = (probs / probs.max(axis=2, keepdims=True)) ** (1.0 / temperature)
     labels = to_numpy(predictions.labels) if predictions.has_labels else None
-    weights = None if predictions.weights is None else to_numpy(predictions.weights)
-    return Predictions(scaled / scaled.sum(axis=2, keepdims=True), labels, weights)
+    return Predictions(scaled / scaled.sum(axis=2, keepdims=True), labels, weights_of(predictions))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ from traintwice.data._dataset import (
     TableShape,
     is_here,
 )
-from traintwice.data._flights import Flights
 from traintwice.data._image_folder import ImageFolder, ImageNet, INaturalist
 from traintwice.data._loader import Loaded, Loader
 from traintwice.data._mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from traintwice.data._official_pictures import CIFAR10, CIFAR100, SVHN
-from traintwice.data._packaged import Digits, MNIST5k
+from traintwice.data._packaged import Digits, Flights, MNIST5k
 from traintwice.data._splits import Days
 from traintwice.data._table import Table
 

@@ -134,6 +134,12 @@ class MeanOf(OnePass):
         jackknife_values = left_out[0] / weight if left_out else leave_one_out(self.kind, value, rows)
         return Conclusion(value, rows, jackknife_values)
 
+    def of_contributions(self, contributions: np.ndarray, predictions: Predictions) -> Measurement:
+        """The measurement of contributions ``M N`` that are computed already."""
+        rows, means = contributions.mean(axis=1), contributions.mean(axis=0)
+        value = float(rows.mean())
+        return self.of_influence(value, rows, leave_one_out("replica", value, rows), means - value, predictions)
+
     @property
     def is_share(self) -> bool:
         return self.counts_out_of is not None and self.unit == "fraction"

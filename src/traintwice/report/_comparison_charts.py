@@ -9,10 +9,10 @@ from typing import Any
 import altair as alt
 
 from traintwice._formatting import cut, visible
-from traintwice.compare._parts import Joint, Slice
+from traintwice.compare._parts import Joint, Slice, slice_name
 from traintwice.compare._results import Diff
 from traintwice.report._style import INK, PALETTE, QUIET, Figure, bounds, drawn, numbers
-from traintwice.tables._words import findings, slice_name
+from traintwice.tables._words import findings
 from traintwice.types import Estimate
 
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from traintwice._files import write_whole
 from traintwice._typed import typed
-from traintwice.compare._against import Against
 from traintwice.compare._ledger import History
+from traintwice.compare._recipes import Against
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require_charts
 from traintwice.gates._budgets import GateResult

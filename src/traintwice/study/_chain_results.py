@@ -13,7 +13,6 @@ from traintwice import metrics
 from traintwice._arrays import to_numpy
 from traintwice._typed import typed
 from traintwice.compare import Difference, compare_with_baseline, interval
-from traintwice.compare._against import mean_of
 from traintwice.compare._shown import Shown, plain
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.metrics import Measurement
@@ -164,7 +163,7 @@ def gather_chain(plan: Chain, store: Store, made: ChainPlan, *, level: float = 0
         StoreError: replicas are missing, damaged or diverged.
     """
     next_day, test = ({w: _predictions(plan, store, made, w, split) for w in plan.ways} for split in ("validation", "test"))
-    daily = {way: mean_of(DAILY, _apart(days).mean(axis=0), days[0]) for way, days in test.items()}
+    daily = {way: DAILY.of_contributions(_apart(days).mean(axis=0), days[0]) for way, days in test.items()}
     first, *others = plan.ways
     pairs = [(daily[way], daily[first]) for way in others]
     changes = dict(zip(others, compare_with_baseline(pairs, level=level), strict=True)) if pairs else {}
@@ -203,8 +202,8 @@ def _way(
             t,
             len(made.data[t].train),
             interval(metrics.accuracy.definition.measure(next_day[t]), level=level),
-            interval(mean_of(DAILY, before[t - 1], day), level=level) if t else None,
-            interval(mean_of(DRIFT, drift[t - 1], day), level=level) if t else None,
+            interval(DAILY.of_contributions(before[t - 1], day), level=level) if t else None,
+            interval(DRIFT.of_contributions(drift[t - 1], day), level=level) if t else None,
             interval(metrics.churn.definition.measure(day), level=level),
         )
         for t, day in enumerate(test)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.tables._columns import columns_of
+from traintwice.compare._shown import columns_of
 from traintwice.tables._sheet import Column, Line, Row, Sheet, Table, sheet_of
 
 __all__ = ["Column", "Line", "Row", "Sheet", "Table", "columns_of", "sheet_of"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from traintwice._formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
-from traintwice.compare._parts import ChangedRow, Slice
+from traintwice.compare._parts import ChangedRow, Slice, slice_name
 from traintwice.compare._results import Diff, worst
 from traintwice.metrics import ALL
 from traintwice.tables._sheet import Cell, Column, Line, Row, Sheet, Table, text_columns
@@ -20,7 +20,6 @@ from traintwice.tables._words import (
     margin_in_words,
     plain_title,
     sentence,
-    slice_name,
 )
 from traintwice.types import Estimate
 

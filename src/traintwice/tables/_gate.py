@@ -10,11 +10,12 @@ from traintwice._formatting import between, change, limits_in_words, value_of, v
 from traintwice._installed import made_by
 from traintwice.compare import _ledger as ledger
 from traintwice.compare._ledger import History, Launch
+from traintwice.compare._parts import slice_name
 from traintwice.compare._results import Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
 from traintwice.tables._diff import answers, notes
 from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
-from traintwice.tables._words import counted, headline, sentence, slice_name
+from traintwice.tables._words import counted, headline, sentence
 
 MOST_CHECKS = 40
 """Rows of the table of budgets, unless more budgets are over or inconclusive."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from traintwice._formatting import change, digits_of, number, times, value_of, visible
-from traintwice.compare._against import Against, RecipeAgainst
 from traintwice.compare._comparison import FEW_EFFECTIVE_ROWS
 from traintwice.compare._estimates import Difference
 from traintwice.compare._measure import Measures
 from traintwice.compare._plan import Plan
 from traintwice.compare._quantised import TokenDiff
-from traintwice.compare._recipes import RecipeComparison
+from traintwice.compare._recipes import Against, RecipeAgainst, RecipeComparison
 from traintwice.compare._serving import PredictionUpdate, SelectiveAgreement, SelectiveEnsemble
 from traintwice.metrics._identical import identical_in_words
 from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from traintwice._formatting import times, value_of, visible
-from traintwice.compare._parts import PREDICTED, NoiseFloor, Slice
+from traintwice.compare._parts import NoiseFloor, Slice
 from traintwice.compare._results import Wording
 from traintwice.predictions import Summary
 
@@ -106,17 +106,6 @@ def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(visible(name) for name, given in reasons.items() if given == reason)
         yield f"left out: {names} ({visible(reason)})"
-
-
-def slice_name(column: str, value: str | None) -> str:
-    """The name of a slice.
-
-    >>> slice_name("country", "BR"), slice_name("country", None), slice_name(PREDICTED, "refund")
-    ('country=BR', 'country is missing', "class 'refund'")
-    """
-    if value is None:
-        return f"{visible(column)} is missing"
-    return f"class '{visible(value)}'" if column == PREDICTED else f"{visible(column)}={visible(value)}"
 
 
 def findings(s: Slice) -> Iterator[str]:

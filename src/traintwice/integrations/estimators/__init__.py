@@ -5,9 +5,12 @@ from traintwice.errors import require
 require("sklearn", extra="sklearn", purpose="traintwice.integrations.estimators")
 
 from traintwice.integrations.estimators._fits import Coverage, SeedAverage, SelectiveEnsemble, with_random_state  # noqa: E402
-from traintwice.integrations.estimators._networks import AntiDistilledClassifier, CoDistilledClassifier  # noqa: E402
 from traintwice.integrations.estimators._old_model import LoggedDistillation, churn_scorer, least_churn  # noqa: E402
-from traintwice.integrations.estimators._training import EstimatorTraining  # noqa: E402
+from traintwice.integrations.estimators._training import (  # noqa: E402
+    AntiDistilledClassifier,
+    CoDistilledClassifier,
+    EstimatorTraining,
+)
 
 __all__ = [
     "AntiDistilledClassifier",
