@@ -66,6 +66,10 @@ def named_in_errors(source: str) -> Iterator[None]:
         raise (type(error)(f"{source}: {error}") if source else error) from None
 
 
+MAKERS = {"store.json": "`traintwice run`", "replicas.json": "`traintwice replicate`"}
+"""File that marks a store to the command that makes it."""
+
+
 def open_store(path: Path, marker: str, content: Mapping[str, Any], folders: Sequence[str], *, create: bool = True) -> None:
     """Check that a directory is a store, and make what it lacks.
 
@@ -87,6 +91,9 @@ def open_store(path: Path, marker: str, content: Mapping[str, Any], folders: Seq
     else:
         entries = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
         others = [name for name in entries if name not in (*folders, marker) and not name.startswith(TEMPORARY)]
+        for other, maker in MAKERS.items():
+            if other in others:
+                raise StoreError(f"{path}: is a store of {maker}, expected one of {MAKERS[marker]}; choose another --store")
         if others:
             raise StoreError(
                 f"{path}: has other files ({others[0]}) and is not a store of traintwice (no {marker}); choose another --store"

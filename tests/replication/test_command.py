@@ -226,6 +226,10 @@ def test_check_names_what_a_command_draws_without_a_seed(traintwice, tmp_path):
     for name in ("Python's random", "NumPy's global generator"):
         assert f"{name} is drawn from without a seed; seed it with {{seed}}" in out
     assert "(row 107)" in out
+    (tmp_path / "unseeded.py").write_text(UNSEEDED.replace("p[7] =", "unused ="))
+    status, out, _ = traintwice("check", f"{sys.executable} unseeded.py {{seed}} {{out}}")
+    assert (status, "cause" in out) == (0, False)
+    assert "Python's random is drawn from without a seed; these predictions do not depend on it" in " ".join(out.split())
 
 
 STUDY = """

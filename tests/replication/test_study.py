@@ -320,6 +320,9 @@ def test_a_directory_of_other_files_is_refused(store):
     (store / "mine.txt").write_text("hello")
     with pytest.raises(StoreError, match=r"has other files \(mine.txt\)"):
         replicate(train, replicas=2, store=store, **IN_PROCESS)
+    (store / "store.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"is a store of `traintwice run`, expected one of `traintwice replicate`"):
+        replicate(train, replicas=2, store=store, **IN_PROCESS)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "é"])

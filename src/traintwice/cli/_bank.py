@@ -173,9 +173,9 @@ def study_sheet(study: BankStudy) -> Sheet:
         Column("short", f"bank:{study.name}/", "text"),
         Column("train", "train", "cost"),
         Column("serve", "serve", "cost"),
+        Column("replicas", "replicas", "text"),
         Column("accuracy", "accuracy", "fraction"),
         Column("churn", "churn", "fraction"),
-        Column("replicas", "replicas", "text"),
     )
     lines = [f"{about['data']}, {about['network']}", f"{about['examples']:,} test examples", about["date"]]
     lines += [", ".join(about["processors"])] if about.get("processors") else []

@@ -39,7 +39,7 @@ from traintwice.compare._expressions import (
     number,
 )
 from traintwice.compare._floor import floor_tallies, floors_of, noise_floor
-from traintwice.compare._inputs import DiffOptions
+from traintwice.compare._inputs import DiffOptions, shared_streams
 from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice
 from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, Wording, wording
 from traintwice.compare._slices import SliceSums, change_estimate, slices_of
@@ -235,7 +235,7 @@ def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         regressed_rows=sums.regressed.seen,
         matched=matched,
         no_rows=options.no_rows,
-        warnings=tuple(_warnings(sums, identical, effective)),
+        warnings=tuple(_warnings(sums, rows.summary.files, identical, effective)),
         left_out=sums.measures.left_out | left_out,
         infinite=sums.measures.infinite(name_rows=not options.no_rows) | sums.infinite,
         waived=rows.waived,
@@ -329,8 +329,10 @@ def _decisions(sums: DiffAccumulator, level: float, floors: Mapping[str, NoiseFl
     )
 
 
-def _warnings(sums: DiffAccumulator, identical: Sequence[Sequence[str]], effective: float | None) -> list[str]:
-    found = identical_in_words(identical)
+def _warnings(
+    sums: DiffAccumulator, files: Sequence[str], identical: Sequence[Sequence[str]], effective: float | None
+) -> list[str]:
+    found = [*identical_in_words(identical), *filter(None, [shared_streams(*files[:2])])]
     if effective is not None and effective < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {effective:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     if not sums.regression and (few := few_clusters(sums.base.summaries(BETWEEN[0])[0])) is not None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from traintwice import metrics
@@ -14,6 +15,7 @@ from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, Rows, is_array, items_of, open_rows, reading_of, replicas_of
+from traintwice.predictions._bank import BANK
 from traintwice.predictions._predictions import summary_of
 
 MOST_IN_MEMORY = 200_000_000
@@ -38,6 +40,20 @@ class DiffOptions:
     margin: float
     same_within: float
     pairs: Pairs | None
+
+
+def shared_streams(old: str, new: str) -> str | None:
+    """A clause on two files that are one replica of two recipes of a bank or store, by their names; else None."""
+    one, other = Path(old), Path(new)
+    study = one.parent.parent
+    if one.name != other.name or one.parent == other.parent or study != other.parent.parent:
+        return None
+    if not (str(study).startswith(BANK) or (study.parent / "replicas.json").is_file()):
+        return None
+    return (
+        f"both models are replica {one.stem} of their recipes, trained with the same random streams: they agree more than two "
+        "independent trainings do. Take another replica as one of them, or compare the recipes with `traintwice measure --against`"
+    )
 
 
 def with_groups(by: Any, columns: Iterable[str]) -> Any:

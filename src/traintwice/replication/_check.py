@@ -62,6 +62,8 @@ class SameSeed(Shown):
             share = "" if self.churn is None else f"{100 * self.churn:.3g} % of the rows change their answer, and "
             verdict = f"Two trainings with the same seed differ: {share}predictions differ by up to {self.largest:.3g} (row {self.where})."
         how = "seed it with {seed}" if self.name.startswith("command ") else "seed it (run.seed_everything()) or use run.rng()"
+        if self.equal:
+            how = "these predictions do not depend on it"
         causes = [f"{name} is drawn from without a seed; {how}" for name in self.unseeded]
         if self.hash_seed:
             causes.append(
@@ -71,7 +73,7 @@ class SameSeed(Shown):
             causes.append(
                 "the cause was not found: look for threads, GPU kernels, clocks, and generators that are created without a seed"
             )
-        return Sheet(self.name, verdict, tuple(Line("cause", cause) for cause in causes))
+        return Sheet(self.name, verdict, tuple(Line("note" if self.equal else "cause", cause) for cause in causes))
 
 
 @typed
