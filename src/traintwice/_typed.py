@@ -34,11 +34,7 @@ UNFIT = (str, bytes, int, float, complex, list, tuple, dict, set, range, slice, 
 """What no object with methods of its own is."""
 
 
-def _never() -> bool:
-    return False
-
-
-skips: Callable[[], bool] = _never
+skips: Callable[[], bool] = bool
 """Whether checks are left out: `traintwice.losses` sets it to PyTorch's test for a compiler at work, which cannot follow them."""
 
 
@@ -127,14 +123,12 @@ _fitting: set[tuple[Any, ...]] = set()
 
 
 def _remember(seen: tuple[Any, ...], values: Iterable[Any]) -> None:
-    """Note that types fit, where types alone decide: not of collections, arrays and objects of a user's."""
-    if all(isinstance(v, DECIDED_BY_TYPE) or _is_setting(v) for v in values):
+    """Note that types fit, where types alone decide: not of collections, arrays and objects of a user's.
+    A dataclass of this package is checked when it is made.
+    """
+    ours = (v for v in values if not isinstance(v, DECIDED_BY_TYPE))
+    if all(dataclasses.is_dataclass(v) and type(v).__module__.startswith("traintwice.") for v in ours):
         _fitting.add(seen)
-
-
-def _is_setting(value: Any) -> bool:
-    """Whether a value is a dataclass of this package."""
-    return dataclasses.is_dataclass(value) and type(value).__module__.startswith("traintwice.")
 
 
 @cache

@@ -112,16 +112,10 @@ def show_result(
         show_json(found.to_dict() if plain is None else plain)
         return
     sheets = sheets or (found.sheet(),)
-    if markdown:
-        show_markdown(sheets[0])
+    if markdown:  # version and date last
+        show("{}\n_traintwice {traintwice}, {date}_\n".format(sheets[0].to_markdown(), **made_by()))
     else:
         show_sheet(*sheets, after=after)
-
-
-def show_markdown(sheet: Sheet) -> None:
-    """Print a sheet as Markdown, version and date last."""
-    made = made_by()
-    show(f"{sheet.to_markdown()}\n_traintwice {made['traintwice']}, {made['date']}_\n")
 
 
 def show_page(index: Path | None, *, wanted: bool = True) -> None:

@@ -58,6 +58,7 @@ from traintwice.compare._soft_measures import (
 from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import to_numpy
 from traintwice.metrics._identical import IdenticalReplicas, are_identical, identical_in_words
+from traintwice.metrics._means import each_weight
 from traintwice.predictions import Predictions
 from traintwice.predictions._opening import Rows
 from traintwice.types import Estimate
@@ -160,10 +161,10 @@ class DiffAccumulator:
         self._add(RowValues(block.where(unknown).without_labels(), places[unknown]))
 
     def _add(self, rows: RowValues) -> None:
-        examples, weights = rows.block.examples, rows.weights
-        self.rows += examples
-        self.weight += examples if weights is None else float(weights.sum())
-        self.squares += examples if weights is None else float((weights**2).sum())
+        weights = each_weight(rows.block)
+        self.rows += rows.block.examples
+        self.weight += float(weights.sum())
+        self.squares += float((weights**2).sum())
         self.identical.add(rows.block)
         self.measures.add(rows.pair)
         if self.matched is not None:

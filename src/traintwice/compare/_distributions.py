@@ -16,6 +16,7 @@ from traintwice.compare._inputs import count_of
 from traintwice.compare._parts import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement, NoiseFloor, Review, SwapSet
 from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import to_numpy
+from traintwice.metrics._means import each_weight
 from traintwice.metrics._summaries import Summary
 
 SHOWN = 20
@@ -78,7 +79,7 @@ class BandCounts:
     def add(self, rows: RowValues) -> None:
         """Add rows."""
         old, new = (np.searchsorted(self._edges[1:-1], n, side="left") for n in rows.old_and_new(self._kind))
-        w = np.ones(rows.block.examples) if rows.weights is None else rows.weights
+        w = each_weight(rows.block)
         sums = ((old, None), (new, None), (old, w), (old, w * rows(changed(0, 1))), (old, w * rows(self._far)))
         for i, (place, value) in enumerate(sums):
             self._sums[i] += np.bincount(place, value, self._sums.shape[1])
@@ -153,7 +154,7 @@ class MovementCounts:
     def add(self, rows: RowValues) -> None:
         """Add rows."""
         self._beyond.add(rows)
-        w = np.ones(rows.block.examples) if rows.weights is None else rows.weights
+        w = each_weight(rows.block)
         self._far += np.bincount(np.ceil(np.minimum(rows(self._distance), 1.0) * FINE).astype(np.int64), w, FINE + 1)
         old, new = to_numpy(rows.block.by_class)[:2]
         with np.errstate(divide="ignore", invalid="ignore"):

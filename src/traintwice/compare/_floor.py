@@ -174,7 +174,9 @@ class _Shape:
             relevant = np.array([mean @ counts for mean in means])
         few = bool((relevant <= 0).any())
         self.counts = counts + 0.5 if few else counts
-        gradient = self._gradient()
+        p = pairs
+        cross, floor = p.cross(p.olds, p.news), p.floor(p.olds, p.news)
+        gradient = cross / max(float(cross @ self.counts), 1e-300) - floor / max(float(floor @ self.counts), 1e-300)
         poisson = float(np.sum(gradient**2 * self.counts))
         of_rows = math.nan if variance_of is None else variance_of(gradient)
         self.of_rows = float(np.fmax(of_rows, poisson)) if few or math.isnan(of_rows) else of_rows
@@ -210,11 +212,6 @@ class _Shape:
             return log_ratio + half < math.log(margin) or log_ratio - half > 0
 
         return least_that(decides, MOST_RETRAINS)
-
-    def _gradient(self) -> np.ndarray:
-        p = self.pairs
-        cross, floor = p.cross(p.olds, p.news), p.floor(p.olds, p.news)
-        return cross / max(float(cross @ self.counts), 1e-300) - floor / max(float(floor @ self.counts), 1e-300)
 
     def _jackknife(self, models: Sequence[int]) -> float:
         n, p = len(models), self.pairs

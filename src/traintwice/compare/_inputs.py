@@ -116,9 +116,8 @@ def open_replicas(predictions: Any, label: Any = None, reading: Reading | None =
         given["label"] = label
     reading_of(given)
     items = items_of(predictions)
-    changes = any(
-        _is_given(given.get(name)) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
-    )
+    changing = ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
+    changes = any(hasattr(value := given.get(name), "shape") or bool(value) for name in changing)
     whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
     if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
         p = Predictions.of(whole, given.get("label"), given.get("weight"))
@@ -142,7 +141,3 @@ def some_of(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
     """The rows of some of the models."""
     part = whole.change_replicas(lambda array: to_numpy(array)[list(chosen)])
     return Rows(part, summary_of(part, [rows.summary.files[m] for m in chosen], cluster=rows.clusters))
-
-
-def _is_given(value: Any) -> bool:
-    return value is not None and (hasattr(value, "shape") or bool(value))

@@ -194,7 +194,8 @@ class Accumulator:
     @property
     def _named(self) -> str:
         """The metric with its options, for messages."""
-        return _named(self.definition) + (" over clusters" if self.clustered else "")
+        options = ", ".join(f"{key}={value!r}" for key, value in getattr(self.definition, "options", ()))
+        return f"{self.definition.name}({options}){' over clusters' if self.clustered else ''}"
 
     @property
     def _mark(self) -> float:
@@ -282,11 +283,6 @@ def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
     if not isinstance(definition, OnePass):
         raise BadInput(f"{definition.title} needs all examples together; call {definition.name}.measure on the whole")
     return definition
-
-
-def _named(definition: OnePass) -> str:
-    options = ", ".join(f"{key}={value!r}" for key, value in getattr(definition, "options", ()))
-    return f"{definition.name}({options})"
 
 
 def _first_infinite(definition: OnePass, block: Predictions, seen: int) -> InfiniteAt:

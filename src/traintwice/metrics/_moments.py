@@ -72,7 +72,8 @@ class Moments:
         """
         values = np.asarray(values, dtype=np.float64)
         if self._centre is None:
-            self._centre = _finite_mean(values)
+            finite = np.isfinite(values)
+            self._centre = np.where(finite, values, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
         with np.errstate(invalid="ignore"):  # infinite minus infinite: an infinite loss has no variance
             x = np.concatenate([np.ones((1, values.shape[1])), values - self._centre[:, None]])
             wx = x if weights is None else x * weights
@@ -278,11 +279,6 @@ def sums_by_cell(cell: np.ndarray, size: int, values: np.ndarray) -> tuple[np.nd
         return filled, np.stack([np.bincount(cell, row, len(filled)) for row in values])
     filled = np.flatnonzero(np.bincount(cell, minlength=size))  # a table with a place for every cell is faster than sorting
     return filled, np.stack([np.bincount(cell, row, size)[filled] for row in values])
-
-
-def _finite_mean(values: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(values)
-    return np.asarray(np.where(finite, values, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1))
 
 
 def _recentring(shift: np.ndarray) -> np.ndarray:

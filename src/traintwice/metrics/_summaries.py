@@ -154,21 +154,10 @@ class Estimator:
             of_clusters,
             strict=True,
         )
+        kind = (self.scale, self.share, self.most)
         return [
             Summary(
-                value,
-                np.full(models, value),
-                None,
-                variance,
-                int(n),
-                int(units),
-                worth,
-                sums.clustered,
-                clusters,
-                part,
-                self.scale,
-                self.share,
-                self.most,
+                value, np.full(models, value), None, variance, int(n), int(units), worth, sums.clustered, clusters, part, *kind
             )
             for value, variance, n, units, worth, part, clusters in found
         ]

@@ -302,11 +302,8 @@ def _rows(diff: Diff, shown: Sequence[ChangedRow], title: str, *, distance: bool
     further = list(dict.fromkeys(name for r in shown for name in r.shown))
     columns += [Column(f"shown:{name}", visible(name), "text") for name in further]
     known = [c for c in columns if c.key != "label" or any(r.label is not None for r in shown)]
-    return Table(title, tuple(known), tuple(Row(_row_name(r), _row_cells(r)) for r in shown))
-
-
-def _row_name(row: ChangedRow) -> str:
-    return visible(str(row.id)) if row.id is not None else f"row {row.position:,}"
+    named = [(f"row {r.position:,}" if r.id is None else visible(str(r.id)), r) for r in shown]
+    return Table(title, tuple(known), tuple(Row(name, _row_cells(r)) for name, r in named))
 
 
 def _row_cells(row: ChangedRow) -> dict[str, Cell]:
