@@ -1,7 +1,11 @@
 """Names that every doctest may use, and modules that are left out where their package is not installed."""
 
 import gc
+import os
 from importlib.util import find_spec
+
+# Before NumPy starts its threads: there is a process of tests on each core, and threads that wait for a core spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -118,7 +118,9 @@ def test_a_function_inside_a_function(tmp_path):
     assert len(replicate(inner, replicas=1, labels=LABELS, store=tmp_path / "a").paths["base"]) == 1
 
 
-def test_one_thread_each_unless_more_are_wanted(tmp_path):
+def test_one_thread_each_unless_more_are_wanted(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+
     def threads(run):
         return np.full((int(os.environ["OMP_NUM_THREADS"]), 2), 0.5)
 
