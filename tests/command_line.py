@@ -2,6 +2,8 @@
 
 import functools
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -17,20 +19,29 @@ def _command_built_once():
         yield
 
 
+def prepare(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Command lines run in a directory, and what they print and draw does not depend on the terminal and the time."""
+    patch.chdir(folder)
+    patch.setenv("COLUMNS", "100")
+    patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def status_of(patch: pytest.MonkeyPatch, arguments: Sequence[object]) -> int:
+    """Run a command line; returns its exit status."""
+    patch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
 @pytest.fixture
 def traintwice(monkeypatch, capsys, tmp_path):
     """Run a command line in an empty directory; returns exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    prepare(monkeypatch, tmp_path)
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
+        return status_of(monkeypatch, arguments), *capsys.readouterr()
 
     return call

@@ -1,15 +1,16 @@
 """The command line as a stranger types it: in, out, errors, exit status."""
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
 
+from command_line import prepare, status_of
 from traintwice.engine import choose
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment
@@ -27,33 +28,21 @@ method = "ensemble"
 """
 
 
-EPOCH = "1700000000"
-"""Time of a page, so that two of them are equal."""
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A directory with small.toml and a store of its replicas."""
+    """A directory with small.toml, a store of its replicas, its report and what the run printed."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "small.toml").write_text(SMALL)
-    command = [
-        sys.executable,
-        "-c",
-        "from traintwice.cli import main; main()",
-        "run",
-        "small.toml",
-        "--store",
-        "runs",
-        "--report",
-        "out",
-        "--jobs",
-        "1",
-    ]
-    settings = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "COLUMNS": "100"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=settings)
-    assert done.returncode == 0, done.stderr
-    (folder / "printed").write_text(done.stdout)
-    (folder / "progress").write_text(done.stderr)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        (folder / "printed").open("w") as printed,
+        (folder / "progress").open("w") as progress,
+        redirect_stdout(printed),
+        redirect_stderr(progress),
+    ):
+        prepare(patch, folder)
+        status = status_of(patch, ["run", "small.toml", "--store", "runs", "--report", "out", "--jobs", 1])
+    assert status == 0, (folder / "progress").read_text()
     return folder
 
 

@@ -1,7 +1,6 @@
 """Mini-batches of the user's own making: what the engine sees is what the loader gives."""
 
 import json
-import os
 import textwrap
 from dataclasses import replace
 
@@ -65,7 +64,6 @@ def _on_the_path(tmp_path, monkeypatch):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "my_loaders.py").write_text(textwrap.dedent(MODULE))
     monkeypatch.syspath_prepend(tmp_path / "lib")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "lib"), os.environ.get("PYTHONPATH", "")]))
 
 
 SOURCE = Loader("my_loaders:shuffled", 2, 40)
@@ -125,8 +123,7 @@ def test_order_may_be_fixed_and_streams_need_none():
     assert train(RECIPE, Loader("my_loaders:streamed", 2, 40).load(), seed=0, replica=0).steps == 12
 
 
-@pytest.mark.usefixtures("worker_processes")
-def test_a_study_in_worker_processes_says_that_its_data_are_random_themselves(tmp_path):
+def test_a_study_says_that_its_data_are_random_themselves(tmp_path):
     rows = {"baseline": RECIPE, "twice": RECIPE.change(epochs=6)}
     results = run(Experiment("mine", SOURCE, rows, replicas=2), store=tmp_path / "store", execution=Execution(jobs=1))
     assert results["baseline"].test.probs.shape == (2, 20, 2)

@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,13 +25,22 @@ def logits_of(store: Store) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small, tmp_path_factory):
-    """The store of a run that nothing disturbed, in one process."""
-    path = tmp_path_factory.mktemp("undisturbed") / "runs"
+def trained(small, data, tmp_path_factory):
+    """A study that nothing disturbed, trained by a worker process that was started before the study was planned."""
+    store = Store(tmp_path_factory.mktemp("undisturbed") / "runs")
     with pytest.MonkeyPatch.context() as patch:
         in_worker_processes(patch)
-        run(small, store=path, execution=ONE)
-    return Store(path)
+        with started_early(1) as started:
+            (worker,) = started
+            made = prepare(small, data, store, execution=ONE)
+            finished = list(train_missing(small, data, store, made, started=started))
+    return SimpleNamespace(store=store, worker=worker, waiting=started, missing=made.missing, finished=finished)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trained):
+    """The store of a study that nothing disturbed."""
+    return trained.store
 
 
 def test_processes_give_the_bits_of_a_plain_call(small, data, undisturbed):
@@ -196,13 +206,7 @@ def test_an_interrupted_growth_keeps_the_report_of_what_was_there(small, undistu
     assert store.study("small")["replicas"] == 3
 
 
-@pytest.mark.usefixtures("worker_processes")
-def test_workers_that_wait_already_are_used(small, data, tmp_path):
-    store = Store(tmp_path / "runs")
-    made = prepare(small, data, store, execution=ONE)
-    with started_early(1) as started:
-        (first,) = started
-        finished = list(train_missing(small, data, store, made, started=started))
-        assert started == []
-        assert first.process.returncode == 0
-    assert len(finished) == len(made.missing)
+def test_workers_that_wait_already_are_used(trained):
+    assert trained.waiting == []
+    assert trained.worker.process.returncode == 0
+    assert len(trained.finished) == len(trained.missing) == 6
