@@ -36,7 +36,7 @@ def to_numpy(array: Array) -> np.ndarray:
             told = f"got a structured array with the fields {', '.join(array.dtype.names)}"
             raise BadInput(f"{told}; pass the table pandas.DataFrame(array), or an array of one field")
         small = array.dtype.kind == "V" and array.dtype.type is not np.void  # bfloat16 and others that NumPy does not have
-        return array.astype(np.float32) if small else array
+        return array.astype(np.float32) if small else np.asarray(array)
     if is_series(array):
         return np.asarray(array.to_numpy())
     try:

@@ -218,7 +218,7 @@ def brief(reason: Exception) -> str:
         if re.match(r"\s*(Possible|\* |LINE \d|Try )", line) or (lines and not line.strip()):
             break
         lines.append(line.strip())
-    text = re.sub(r"^[A-Z][A-Za-z ]{2,30} Error: ", "", "; ".join(lines))
+    text = re.sub(r"^[A-Z][A-Za-z ]{2,30} Error: |\.? Try [^.;]*$", "", "; ".join(lines))
     return text if len(text) <= 400 else text[:400] + " …"
 
 

@@ -231,6 +231,24 @@ def start_of(path: Path, shown: str) -> bytes:
         raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason})") from reason
 
 
+FOREIGN = {
+    b"ORC": "ORC",
+    b"Obj\x01": "Avro",
+    b"\xd0\xcf\x11\xe0": "an old workbook of Excel",
+    b"\x89HDF": "HDF5",
+    b"SQLite format 3": "a database of SQLite",
+    **{b"\x80" + bytes([protocol, mark]): "a pickle (it may run code)" for protocol in range(2, 6) for mark in b"c]}K(X\x95"},
+    b"version https://git-lfs": "a pointer of Git LFS in the place of the file (git lfs pull fetches it)",
+}
+"""First bytes of files that are not read, to what they are."""
+
+
+def refuse_foreign(start: bytes, shown: str) -> None:
+    """Raise `BadInput` where the first bytes are those of a known format that is not read."""
+    if kind := by_magic(start, FOREIGN):
+        raise BadInput(f"{shown}: is {kind}, which is not read; write Parquet or CSV")
+
+
 def by_magic(start: bytes, magics: Mapping[bytes, str]) -> str | None:
     """The format or compression that the first bytes of a file say; None where they say none of these."""
     return next((kind for magic, kind in magics.items() if start.startswith(magic)), None)

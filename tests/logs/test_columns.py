@@ -1,5 +1,8 @@
 """Outcomes from any table by the names of its columns."""
 
+import gzip
+import json
+
 import numpy as np
 import pytest
 
@@ -44,6 +47,24 @@ def test_nested_columns(tmp_path, kind):
     assert found.targets == ["a"] * 4
     assert found.warnings == ("1 of 4 rows have no score.",)
     assert set(found.columns()) == {"item", "task", "correct", "answer", "target"}
+
+
+def test_packed_logs_and_arrays(tmp_path):
+    rows = [{"id": i, "right": verdict} for i, verdict in enumerate(["pass", "incorrect", "C"])]
+    packed, array = tmp_path / "a.jsonl.gz", tmp_path / "a.json"
+    packed.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    array.write_text(json.dumps(rows))
+    for path in (packed, array):
+        assert read_log(path, correct="right").correct.tolist() == [1, 0, 1]
+    samples = {"doc_id": 0, "resps": [["4"]], "filtered_resps": ["4"], "acc": 1.0}
+    packed.write_bytes(gzip.compress(json.dumps(samples).encode()))
+    assert read_log(packed).correct.tolist() == [1]
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(BadInput, match=r"cannot be read .* it may be cut short"):
+        read_log(packed)
+    array.write_text('[{"id": 1, "right": 1}, 2]')
+    with pytest.raises(BadInput, match="element 2 of the array is not an object"):
+        read_log(array, correct="right")
 
 
 def test_mistakes_are_named(tmp_path):

@@ -170,7 +170,7 @@ REFUSED = {
         r"a\.csv: reading: .*Line: 3.*Expected Number of Columns: 2 Found: 3",
     ),
     "short row": ([text("a.csv", "id,p\n1,0.5\n2\n")], {}, r"a\.csv: reading: .*Line: 3.*Expected Number of Columns: 2 Found: 1"),
-    "broken JSON": ([text("a.jsonl", '{"id": 1, "p": 0.5}\n{"id": 2, "p": \n')], {}, r"a\.jsonl: reading: .*JSON"),
+    "broken JSON": ([text("a.jsonl", '{"id": 1, "p": 0.5}\n{"id": 2, "p": \n')], {}, r"a\.jsonl: reading JSON lines: .*JSON"),
     "JSON key twice": ([text("a.jsonl", '{"id": 1, "id": 2, "p": 0.5}\n')], {}, r"a\.jsonl: reading: .*duplicate key \"id\""),
     "JSON array": ([text("a.jsonl", '[{"id": 1, "p": 0.5}]\n')], {}, r"a\.jsonl: "),
     "JSON ids of two types": (
@@ -270,6 +270,12 @@ REFUSED = {
         r"7 of 11 ids of .*b\.csv are extra, not in .*good\.csv \(first: 5, 6, 7, 8, 9\)",
     ),
     "no shared id": ([good, text("b.csv", "id,p\nx,0.5\n")], {}, r"They share no id: choose another --id"),
+    "ids with blanks": (
+        [good, text("b.csv", OTHER.replace("\n1,", "\n1 ,"))],
+        {},
+        r"'1' and '1 ' differ only in how they are written",
+    ),
+    "a workbook": ([zipped("a.xlsx", "[Content_Types].xml")], {}, r"a\.xlsx: is a workbook; save its sheet as CSV"),
     "no shared id, dropped": ([good, text("b.csv", "id,p\n9,0.5\n")], {"on_missing": "drop"}, r"no id is in all 2 files"),
     "different lengths by position": (
         [good, text("b.csv", "p\n0.5\n")],
@@ -359,7 +365,7 @@ REFUSED = {
     "names for too many classes": (
         [text("a.csv", "id,p,y\n1,0.5,a\n2,0.5,b\n3,0.5,c\n")],
         {},
-        r"labels in 'y' are text with 3 distinct values \(a, b, c\) for 2 classes; pass --classes",
+        r"labels in 'y' are text with 3 distinct values \(a, b, c\) and 'p' is a score, which is for two",
     ),
     "different label maps": (
         [parquet("a.parquet", "SELECT 1 AS id, 1 AS pred"), parquet("b.parquet", "SELECT 1 AS id, 'cat' AS pred")],

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from traintwice.errors import BadInput
-from traintwice.predictions import open_predictions
+from traintwice.predictions import open_predictions, open_rows
 from traintwice.predictions._source import WIDE
 
 P = [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.5, 0.25]]
@@ -61,6 +61,15 @@ REFUSED = {
         ["id,p,y", "1,0.2,2"],
         r"not one of the classes 0 … 1 \(first: row 0, id 1: 2\).*A score is for two classes",
     ),
+    "a title": (
+        ["My results", "id,p", "1,0.2"],
+        r"the first line is one name \('My results'\); expected the names of all columns",
+    ),
+    "one column": (["id p", "1 0.2"], r"The columns are id p \(one column: lines are cut at , ; \| or tabs\)"),
+    "three labels for a score": (
+        ["id,p,y", "1,0.2,a", "2,0.3,b", "3,0.3,c"],
+        r"'p' is a score, which is for two; pass --probs with",
+    ),
     "confidence": (
         ["id,pred,p", "1,0,0.9", "2,1,0.8"],
         r"'p' and 'pred' may both be the predictions, .*Pass --probs pred to compare",
@@ -93,6 +102,80 @@ def test_refused(case, tmp_path):
 def test_lists_as_text(form, tmp_path):
     found, _ = read(text(tmp_path / "a.csv", "id,probs", f"1,{form}", '2,"[0.1, 0.3, 0.6]"'))
     assert found.probs[0].tolist() == P[:2]
+
+
+@pytest.mark.parametrize("orient", ["columns", "split", "list"])
+def test_a_whole_table_in_one_json_object(orient, tmp_path):
+    columns = {"id": [1, 2], "p": [0.5, 0.6]}
+    by_row = {name: dict(zip("01", cells, strict=True)) for name, cells in columns.items()}
+    split = {"columns": ["id", "p"], "index": [0, 1], "data": [[1, 0.5], [2, 0.6]]}
+    content = {"columns": by_row, "split": split, "list": columns}[orient]
+    with pytest.raises(BadInput, match=r"holds one JSON object .*; expected an object on each line, as pandas writes"):
+        read(text(tmp_path / "a.json", json.dumps(content)))
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"ORC\0", "a.bin: is ORC, which is not read; write Parquet or CSV"),
+        (b"\x89HDF\r\n", "is HDF5"),
+        (b"\x80\x04\x95", r"is a pickle \(it may run code\)"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull fetches it"),
+    ],
+)
+def test_formats_that_are_not_read(start, message, tmp_path):
+    (tmp_path / "a.bin").write_bytes(start)
+    with pytest.raises(BadInput, match=message):
+        read(tmp_path / "a.bin")
+
+
+def test_names_of_classes_in_nested_fields():
+    table = pa.table({"id": [1, 2], "probs": [{"cat": 0.9, "dog": 0.1}, {"cat": 0.2, "dog": 0.8}], "y": ["cat", "cat"]})
+    found, _ = read(table, probs=["probs.dog", "probs.cat"])
+    assert (found.class_names, found.votes.tolist(), found.labels.tolist()) == (("dog", "cat"), [[1, 0]], [1, 1])
+    scores = pa.table({"id": [1], "scores": [[{"label": "a", "score": 0.9}]]})
+    for given, message in ((table, r"name its parts, as probs\.FIELD"), (scores, r"name its parts, as scores\.0\.FIELD")):
+        with pytest.raises(BadInput, match=message):
+            read(given)
+
+
+def test_columns_that_cannot_be_read_are_named():
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    half = pa.array(np.array([0.5], np.float16))
+    for table, message in (
+        (pa.table({"id": [1], "p": half}), "column 'p' cannot be read from a Table .*convert to float32"),
+        (pandas.DataFrame({"id": [1], "p": [0.5], "z": [1j]}), "column 'z' cannot be read from a DataFrame"),
+        (
+            polars.DataFrame({"id": [1], "p": [0.5]}).with_columns(id=polars.col("id").cast(polars.Int128)),
+            "column 'id' cannot be",
+        ),
+    ):
+        with pytest.raises(BadInput, match=message):
+            read(table)
+
+
+class Result:
+    """A result that gives a table on demand, as those of Spark and BigQuery do."""
+
+    columns = ("id", "p")
+
+    def to_arrow(self):
+        return pa.table({"id": [1, 2], "p": [0.9, 0.1]})
+
+
+def test_results_that_give_a_table():
+    assert read(Result())[0].votes.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(("labels", "positive"), [([2, 1, 2], "2"), ([-1.0, 1.0, 1.0], "1"), ([1, 2, 2], "1")])
+def test_the_positive_of_two_numbers(labels, positive, tmp_path):
+    truth = [int(float(positive) == label) for label in labels]
+    score = np.array([0.9, 0.2, 0.8])
+    lines = [f"{n},{p},{y}" for n, (p, y) in enumerate(zip(score, labels, strict=True))]
+    found, summary = read(text(tmp_path / "a.csv", "id,p,y", *lines), positive=positive)
+    assert (found.labels.tolist(), found.votes.tolist(), summary.positive) == (truth, [[1, 0, 1]], positive)
+    with open_rows([score, score], label=np.array(labels), positive=positive) as rows:
+        assert rows.read().labels.tolist() == truth
 
 
 def test_a_score_with_its_predicted_label(tmp_path):
@@ -250,6 +333,13 @@ def test_arrow_files(tmp_path):
     assert read(path)[0].probs[0].tolist() == P
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(BadInput, match="cannot be read as Arrow"):
+        read(path)
+    table = pa.table({"id": [1, 2, 3], "probs": P})
+    with pa.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table)
+    assert read(path)[0].probs[0].tolist() == P
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(BadInput, match="the stream has no end"):
         read(path)
 
 

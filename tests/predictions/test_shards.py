@@ -50,6 +50,13 @@ def test_keys_of_folders_are_columns(tmp_path):
     assert found.known.groups["country"].tolist() == ["BR"] * 4 + ["São"] * 4 + [None] * 4
 
 
+def test_a_shard_whose_labels_are_all_missing(tmp_path):
+    for at, label in enumerate(["NULL", "y", "NULL"]):
+        write(tmp_path / "old" / f"{at}.parquet", ROWS[4 * at : 4 * at + 4], f"id, p, {label} AS y")
+    found = read(one_model(tmp_path / "old"))
+    assert found.labelled.tolist() == [False] * 4 + [True] * 4 + [False] * 4
+
+
 def test_folders_among_several_models(tmp_path):
     for run in ("run_2", "run_10"):
         for k in range(2):

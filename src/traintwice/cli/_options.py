@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, wraps
@@ -19,6 +20,16 @@ in_output = partial(typer.Option, rich_help_panel="Output")
 in_noise = partial(typer.Option, rich_help_panel="Noise of retraining")
 in_more = partial(typer.Option, rich_help_panel="More answers and measures")
 in_columns = partial(typer.Option, rich_help_panel=PANEL)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        share = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?%", text)
+        told = f"got {text!r}, expected a number{f'; {share[0]} is {float(share[1]) / 100:g}' if share else ''}"
+        raise typer.BadParameter(told) from None
+
 
 Floor = Annotated[
     list[str] | None,
@@ -50,11 +61,18 @@ Margin = Annotated[
 ]
 Threshold = Annotated[
     list[float] | None,
-    in_more("--threshold", metavar="NUMBER", help="Compare the decisions of binary models, score >= NUMBER; repeat for more."),
+    in_more(
+        "--threshold",
+        parser=_number,
+        metavar="NUMBER",
+        help="Compare the decisions of binary models, score >= NUMBER; repeat for more.",
+    ),
 ]
 TopK = Annotated[
     list[float] | None,
-    in_more("--top-k", metavar="K", help="Compare the K rows (or share of rows) of highest score; repeat for more."),
+    in_more(
+        "--top-k", parser=_number, metavar="K", help="Compare the K rows (or share of rows) of highest score; repeat for more."
+    ),
 ]
 
 Also = Annotated[

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, cast
 
 from traintwice.errors import BadInput, TraintwiceError
 
@@ -19,7 +22,7 @@ LOOKED_AT = 1 << 20
 LOGITS = b"_logits_"
 """How a file of llama.cpp's ``--kl-divergence-base`` begins."""
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK, GZIP = b"\xef\xbb\xbf", b"\x1f\x8b"
 
 MISSING: Any = object()
 """What `at` returns where a path leads to nothing."""
@@ -42,15 +45,30 @@ class Head:
     """
 
     path: Path
-    kind: Literal["zip", "parquet", "logits", "json", "other"]
+    kind: Literal["zip", "parquet", "logits", "json", "array", "other"]
     names: frozenset[str] = frozenset()
     first: dict[str, Any] = field(default_factory=dict)
     footer: bytes = b""
 
 
+@contextmanager
+def unpacking(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked where it is compressed with gzip."""
+    with path.open("rb") as file:
+        if file.read(2) != GZIP:
+            file.seek(0)
+            yield file
+            return
+    try:
+        with gzip.open(path) as packed:
+            yield cast(IO[bytes], packed)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
+        raise BadInput(f"{path}: cannot be read ({reason}); it may be cut short") from None
+
+
 def head_of(path: Path) -> Head:
     """The start of a file."""
-    with path.open("rb") as file:
+    with unpacking(path) as file:
         start = file.read(LOOKED_AT)
     if start.startswith(b"PK\x03\x04"):
         return Head(path, "zip", _zip_names(path, start))
@@ -58,8 +76,9 @@ def head_of(path: Path) -> Head:
         return Head(path, "parquet", footer=_footer(path))
     if start.startswith(LOGITS):
         return Head(path, "logits")
-    first = _beginning(start.removeprefix(BYTE_ORDER_MARK).decode(errors="ignore"))
-    return Head(path, "json" if first else "other", first=first)
+    text = start.removeprefix(BYTE_ORDER_MARK).decode(errors="ignore")
+    first = _beginning(text)
+    return Head(path, "json" if first else "array" if re.match(r"\s*\[\s*\{", text) else "other", first=first)
 
 
 def _zip_names(path: Path, start: bytes) -> frozenset[str]:
@@ -114,7 +133,7 @@ def foreign_records(path: Path, whose: str) -> Iterator[None]:
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and objects of a JSONL file, one at a time; empty lines are skipped."""
-    with path.open("rb") as file:
+    with unpacking(path) as file:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(BYTE_ORDER_MARK).strip()
             if not text:
@@ -134,13 +153,15 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def elements(path: Path, *keys: str, rest: dict[str, Any] | None = None) -> Iterator[Any]:
-    """The elements of the array that keys lead to in a JSON document, decoded one at a time.
+    """The elements of the array that keys lead to in a JSON document, which is the array where there are none, decoded one at a time.
 
     All other members on the way to the array are put into ``rest``, which is complete once the last element is read.
     """
     try:
-        text = path.read_bytes().removeprefix(BYTE_ORDER_MARK).decode()
-        yield from _object(text, _space(text, 0), keys, {} if rest is None else rest)
+        with unpacking(path) as file:
+            text = file.read().removeprefix(BYTE_ORDER_MARK).decode()
+        start = _space(text, 0)
+        yield from _object(text, start, keys, {} if rest is None else rest) if keys else _array(text, start)
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: byte {error.start} is not UTF-8. Expected a JSON file.") from None
     except json.JSONDecodeError as error:

@@ -26,7 +26,8 @@ NO_FILTER = ("", "none")
 
 _TRUTH = {"true": 1.0, "false": 0.0}
 
-_VERDICTS = {"c": 1.0, "p": 0.5, "i": 0.0, "n": 0.0, "yes": 1.0, "no": 0.0}
+_VERDICTS = {"c": 1.0, "p": 0.5, "i": 0.0, "n": 0.0, "yes": 1.0, "no": 0.0, "pass": 1.0, "fail": 0.0}
+_VERDICTS |= {"passed": 1.0, "failed": 0.0, "correct": 1.0, "incorrect": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +241,8 @@ class Rows:
 
 
 def number_of(value: Any, *, verdicts: bool = False) -> float | None:
-    """A score as a number: truth values, numbers and both as text; with ``verdicts`` also C, I, P, N (1, 0, 0.5, 0), yes and no.
+    """A score as a number: truth values, numbers and both as text; with ``verdicts`` also C, I, P, N (1, 0, 0.5, 0), yes, no, pass,
+    fail, correct and incorrect.
 
     NaN for nothing, None for values that are not a score.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
-from traintwice.logs._files import MISSING, Head, at, foreign_records, head_of, lines, table_rows, text_of
+from traintwice.logs._files import MISSING, Head, at, elements, foreign_records, head_of, lines, table_rows, text_of
 from traintwice.logs._harnesses import is_lighteval, is_lm_eval, read_lighteval, read_lm_eval
 from traintwice.logs._inspect_ai import is_inspect_ai, read_inspect_ai
 from traintwice.logs._json_logs import (
@@ -195,7 +195,8 @@ def read_columns(
 ) -> Outcomes:
     """Outcomes from named columns; see `read_log` for the arguments. ``further`` names columns to keep as text.
 
-    The score may be a truth value, a number, one of C, I, P, N, yes, no, true, false, or a numeral; empty values are not scored.
+    The score may be a truth value, a number, one of C, I, P, N, yes, no, pass, fail, correct, incorrect, true, false, or a numeral;
+    empty values are not scored.
 
     Raises:
         BadInput: a score that is none of these; an item without an id; a file of another kind.
@@ -246,6 +247,12 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if head.kind == "json":
         for number, record in lines(path):
             yield f"line {number}", record
+        return
+    if head.kind == "array":
+        for number, record in enumerate(elements(path), start=1):
+            if not isinstance(record, dict):
+                raise BadInput(f"{path}: element {number} of the array is not an object. Expected one object for each item.")
+            yield f"element {number}", record
         return
     if head.kind not in ("parquet", "other"):
         raise BadInput(f"{path}: a {head.kind} file. Expected JSONL, CSV or Parquet.")

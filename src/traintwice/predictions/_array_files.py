@@ -30,6 +30,8 @@ TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
 """NumPy's name for each dtype of safetensors, bfloat16 as its bits."""
 CLASS_NAMES = ("classes", "class_names", "classes_")
 """Arrays of these names hold the names of the K classes and are not columns."""
+WORKBOOK = ("[Content_Types].xml", "mimetype", "_rels/.rels")
+"""First names in the zip files that Excel and other programs of tables write."""
 BLOCK_BYTES = 1 << 25
 """Memory of a block of rows."""
 
@@ -176,7 +178,9 @@ def _plain(array: np.ndarray) -> np.ndarray:
 
 def _member(archive: zipfile.ZipFile, name: str, folder: Path, shown: str) -> Slices:
     if not name.endswith(".npy"):
-        raise BadInput(f"{shown}: cannot be read as npz: {name!r} in it is not an array; unpack a zip file of tables first")
+        workbook = f"{shown}: is a workbook; save its sheet as CSV (UTF-8)" if name in WORKBOOK else ""
+        told = f"{shown}: cannot be read as npz: {name!r} in it is not an array; unpack a zip file of tables first"
+        raise BadInput(workbook or told)
     with archive.open(name) as packed, tempfile.NamedTemporaryFile(dir=folder, delete=False) as unpacked:
         copy_unpacked(packed, cast(IO[bytes], unpacked), shown)
     return _npy(Path(unpacked.name), shown)

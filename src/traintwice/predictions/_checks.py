@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -191,13 +193,23 @@ def repeated(name: str, count: int, rows: int, shown: str = "") -> BadInput:
 
 def unmatched_in(session: Session, views: tuple[View, View], alone: tuple[int, int], rows: tuple[int, int]) -> BadInput:
     """The error for ids that only one of two files has."""
-    shown = []
+    shown, first = [], []
     for m in (0, 1):
         same, ids = all_of(f"a.{i} = b.{i}" for i in views[0].ids), ", ".join(f"a.{i}" for i in views[0].ids)
         sql = f"SELECT {ids} FROM {views[m].name} a ANTI JOIN {views[1 - m].name} b ON {same} ORDER BY a.r LIMIT {SHOWN}"
         found = session.rows(sql, doing="comparing ids") if alone[m] else []
         shown.append(f" (first: {', '.join(map(show_id, found))})")
+        first.append({_plain(values): values for values in found})
+    if both := first[0].keys() & first[1].keys():
+        one, other = (", ".join(map(ascii, ids[min(both)])) for ids in first)
+        shown[1] += f"; {one} and {other} differ only in how they are written: write ids alike in all files"
     return unmatched((views[0].source.name, views[1].source.name), alone, rows, shown)
+
+
+def _plain(values: Sequence[Any]) -> tuple[str, ...]:
+    """An id without capitals, spaces, forms of Unicode, quotes, zeros before a number and a fraction of 0."""
+    texts = (unicodedata.normalize("NFKC", str(value)).casefold().strip(" '\"=") for value in values)
+    return tuple(re.sub(r"^(\d{4}-\d\d-\d\d)t", r"\1 ", re.sub(r"^\+?0*(\d+)(\.0*)?$", r"\1", text)) for text in texts)
 
 
 def unmatched(names: tuple[str, str], alone: Sequence[int], rows: Sequence[int], shown: Sequence[str] = ("", "")) -> BadInput:

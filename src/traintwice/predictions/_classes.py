@@ -134,6 +134,11 @@ def _in_cells(
     if not texts or session is None:
         if rest and all(family(source.columns[column]) == "boolean" for source, column in rest):
             return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", files
+        if session is not None and rest and positive is not None and kind == "score":
+            whole = {re.sub(r"\.0+$", "", word) for words in _vocabularies(session, rest) for word in words}
+            if len(whole) == 2 and positive in whole and whole != {"0", "1"}:
+                pair = tuple(sorted(whole, key=positive.__eq__))
+                return pair, f"classes in {rest[0][1]}: {listed(pair)}", files
         return None if cells else unnamed, rule, files
     of_text = [cell for cell in cells if cell in texts or cell[0].untyped]
     vocabularies = _vocabularies(session, of_text)
@@ -162,6 +167,10 @@ def _in_cells(
     if kind != "votes" and (len(found) > (count or 0) or (kind != "score" and positive is None)):
         told = f"{source.name}: labels in {column!r} are text with {len(found)} distinct values"
         advice = f"for {count} classes; pass --classes with the names in the order of the classes"
+        if kind == "score" and len(found) > 2:
+            advice = (
+                f"and {first!r} is a score, which is for two; pass --probs with the predicted labels or a column for each class"
+            )
         raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
     if positive is not None and len(found) == 1:
         found = (f"not {positive}" if found[0] == positive else found[0], positive)

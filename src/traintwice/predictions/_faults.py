@@ -22,6 +22,9 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
 """Bounds of weights other than 0: squares of weights, and their sums, stay finite and above 0."""
 
 
+LABELS_APART = ". Where a row may have several labels, compare one label at a time: --probs COLUMN --label COLUMN"
+
+
 @dataclass(frozen=True)
 class Fault:
     """A condition that no row may meet, the words for rows that do, what to show of the first of them, and what to do.
@@ -78,7 +81,7 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
         elif kind == "columns":
             yield Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits)
     if kind in ("columns", "list"):
-        sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
+        sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}{LABELS_APART}"
         entries = first if as_list else f"[{', '.join(columns)}]"
         fine = f"len(list_filter({entries}, lambda e: abs(100 * e - round(100 * e)) >= 1e-4)) > 0"
         wide = f"abs({total} - 1) > {PERCENT_TOLERANCE * (layout.classes or 0) + 1e-9}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import os
 import sys
 import tempfile
 import zlib
@@ -22,6 +23,11 @@ from traintwice.predictions._inputs import File, Shards, format_of, format_of_na
 from traintwice.predictions._remote import RemoteFile, State, scan_of
 from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, stamp_of, with_vectors
 from traintwice.predictions._text_files import LINES, csv_file, json_file, tsv_file, typed_by_cells
+
+NO_TYPE = '"NULL"'
+"""Type of a column whose cells are all missing."""
+ARROW_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+"""End of a stream of Arrow; each part of it begins with the first four bytes."""
 
 
 def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path:
@@ -81,13 +87,18 @@ def check_names(session: Session, schema: str, name: str) -> list[str]:
 
 
 def _arrow(table: Table, path: Path, name: str) -> Source:
-    """Arrow IPC files, also under the name Feather."""
+    """Arrow IPC files, also under the name Feather, and streams, as Hugging Face datasets writes them."""
     try:
-        from pyarrow import ArrowException, feather
+        from pyarrow import ArrowException, feather, ipc
     except ImportError as reason:
         raise BadInput(f"{name}: Arrow files need pyarrow: pip install pyarrow; or write Parquet") from reason
     try:
-        found = feather.read_table(path)
+        with path.open("rb") as file:
+            is_stream = file.read(4) == ARROW_STREAM[:4]
+            file.seek(-8, os.SEEK_END)
+            if is_stream and file.read() != ARROW_STREAM:
+                raise ValueError("the stream has no end")
+        found = ipc.open_stream(str(path)).read_all() if is_stream else feather.read_table(path)
     except (ArrowException, OSError, ValueError) as reason:
         raise BadInput(f"{name}: cannot be read as Arrow ({reason}); it may be cut short or of another format") from reason
     refuse_repeated(found.column_names, name)
@@ -157,7 +168,7 @@ def _of_remote_parquet(table: Table, file: RemoteFile, before: State) -> Source:
 def of_shards(table: Table, shards: Shards) -> Source:
     """The rows of all shards in one table, with the keys of their folders as columns of text."""
     parts = [of_file(Table(table.session, f"{table.name}_{n}", table.named), path) for n, path in enumerate(shards.files)]
-    first, cells_of = parts[0], []
+    first, cells_of, typed = parts[0], [], dict[str, tuple[str, str]]()
     for part, partition in zip(parts, shards.partitions, strict=True):
         if set(part.columns) != set(first.columns) or part.class_names != first.class_names:
             more, fewer = (
@@ -166,8 +177,9 @@ def of_shards(table: Table, shards: Shards) -> Source:
             told = f"{shards.name}: {part.name} and {first.name} have different columns (more: {more or 'none'}; fewer: {fewer or 'none'})"
             raise BadInput(f"{told}; the files of one model have the same columns")
         for name, kind in part.columns.items():
-            if not part.untyped and {family(kind), family(first.columns[name])} not in ({family(kind)}, {"integer", "number"}):
-                told = f"{shards.name}: {name!r} has type {kind} in {part.name} and {first.columns[name]} in {first.name}"
+            known, where = (kind, "") if kind == NO_TYPE or part.untyped else typed.setdefault(name, (kind, part.name))
+            if {family(kind), family(known)} not in ({family(kind)}, {"integer", "number"}):
+                told = f"{shards.name}: {name!r} has type {kind} in {part.name} and {known} in {where}"
                 raise BadInput(f"{told}; the files of one model have the same types")
             if name in partition:
                 raise BadInput(f"{shards.name}: {name!r} is a column of {part.name} and a key of its folder; rename one")

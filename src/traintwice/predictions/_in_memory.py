@@ -238,6 +238,11 @@ def needs_names(models: Sequence[Any], reading: Reading) -> bool:
     given = [model for model in models if not isinstance(model, Predictions)]
     label = reading["label"]
     given += [] if label is None or isinstance(label, str) else [label]
+    names = {*(reading["classes"] or ()), *filter(None, [reading["positive"]])}
+    if names and all(name.lstrip("-").isdigit() for name in names):  # 1 and 2, say
+        found = set() if len(given) == len(models) else {f"{number:g}" for number in np.unique(to_numpy(label))}
+        if (names | found) - {str(k) for k in range(len(reading["classes"] or ()) or 2)}:
+            return True
     partial = len(given) > len(models) and not reading["regression"] and to_numpy(label).dtype.kind == "f"  # NaN: no label
     return partial or any(to_numpy(each).dtype.kind in "UOSb" for each in given)
 

@@ -15,7 +15,7 @@ import array_api_compat
 
 from traintwice._addresses import Address, is_address, without_secrets
 from traintwice._arrays import is_series, to_numpy
-from traintwice._files import by_magic, check_name, start_of
+from traintwice._files import by_magic, check_name, refuse_foreign, start_of
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.logs._reading import TABLES
@@ -30,11 +30,11 @@ ENDINGS = {
     **dict.fromkeys((".csv", ".csv.gz", ".csv.zst"), "csv"),
     **dict.fromkeys((".tsv", ".tsv.gz", ".tsv.zst"), "tsv"),
     **dict.fromkeys((".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst"), "jsonl"),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), "arrow"),
+    **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "arrow"),
     **{f".{kind}": kind for kind in ("npz", "npy", "safetensors")},
 }
 """Ending of a file's name to its format."""
-MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow", b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
 """First bytes of a file to its format."""
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 """First bytes of a file to its compression."""
@@ -113,6 +113,8 @@ def items_of(given: Any) -> list[Any]:
     files directly in it, one replica each; a directory of shards (it holds ``_SUCCESS`` or directories named ``key=value``), and
     every directory that a glob matches, is one replica. Several matches come in numeric order.
     """
+    if isinstance(given, tuple) and (hasattr(given, "_fields") or hasattr(given, "asDict")):
+        raise BadInput(f"got a row ({type(given).__name__}); expected a table, as pandas.DataFrame(rows) makes of rows")
     if isinstance(given, list | tuple):
         return [item for part in given for item in items_of(part)]
     if not isinstance(given, str | Path):
@@ -149,7 +151,9 @@ def one_item(given: Any, name: str) -> Any:
     """The one model that was given as the argument of this name; a directory or glob is a model in parts."""
     items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
     if len(items) != 1:
-        raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
+        told = f"{name}: {len(items)} files or arrays were given, expected one model"
+        rows = "; make one table of rows, as pandas.DataFrame(rows), or of batches, as pyarrow.Table.from_batches(batches)"
+        raise BadInput(told if all(isinstance(item, Place | Shards) or is_array(item) for item in items) else told + rows)
     return items[0]
 
 
@@ -324,6 +328,7 @@ def format_of(path: Path, shown: str) -> tuple[str, str | None]:
     """The format of a file and its compression: by its first bytes, and where they are text or a tensor by the ending of its name."""
     ending, start = format_of_name(path), start_of(path, shown)
     packed = by_magic(start, COMPRESSED)
+    refuse_foreign(start, shown)
     if ending in ("csv", "tsv", "jsonl") or (ending and packed is None):
         return ending, packed
     if packed is not None:

@@ -11,7 +11,7 @@ from traintwice._database import Session
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, family
+from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, described, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -200,9 +200,10 @@ def recognise(source: Source, reading: Reading) -> Layout:
             raise _missing(source, name, option)
     ids = () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id")]))
     if not ids and not reading["by_position"]:
+        alone = " (one column: lines are cut at , ; | or tabs)" if source.untyped and len(have) == 1 else ""
         raise BadInput(
             f"{source.name}: no column has a usual name of an id; pass --id, or --by-position where row n of every "
-            f"file is the same example. The columns are {listed(list(have))}"
+            f"file is the same example. The columns are {listed(list(have))}{alone}"
         )
     by, cluster, weight, time = reading["by"], reading["cluster"], reading["weight"], reading["time"]
     taken = {*ids, *by, *reading["show"], *cluster, label, weight, time, reading["draws"]}
@@ -299,7 +300,9 @@ def _numbered(source: Source, prefix: str, free: Sequence[str]) -> tuple[str, ..
 
 
 def names_after_prefix(columns: Sequence[str]) -> tuple[str, ...]:
-    """cat, dog of p_cat, p_dog; the columns' own names where they share no such prefix."""
+    """cat, dog of p_cat, p_dog and of probs.cat, probs.dog; the columns' own names where they share no such prefix."""
+    if len({c.rpartition(".")[0] for c in columns}) == 1:
+        columns = [c.rpartition(".")[2] for c in columns]
     heads = {c.split("_", 1)[0] for c in columns}
     shared = len(heads) == 1 and heads.pop().lower() in (*PROBABILITIES, *LOGITS) and all("_" in c for c in columns)
     return tuple(c.split("_", 1)[1] if shared else c for c in columns)
@@ -326,7 +329,7 @@ def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
         if of not in numeric if several or (usual and not is_list) else of in ("time", "list", "other"):
             expected = "numbers" if usual else "a number, a list of numbers, or a label"
             expected = "numbers, one column for each class" if several else "a list of numbers" if of == "list" else expected
-            raise BadInput(f"{source.name}: column {c!r} has type {source.columns[c]}, expected {expected}")
+            raise BadInput(f"{source.name}: column {c!r} has type {described(c, source.columns[c])}, expected {expected}")
     if several or is_list:
         return "list" if is_list else "columns"
     return "regression" if reading["regression"] else "score" if usual or family(source.columns[first]) == "number" else "votes"

@@ -289,6 +289,9 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
         return from_arrays(table, item, name)
     if hasattr(item, "collect_schema") and hasattr(item, "collect"):
         item = item.collect()  # the columns of a lazy Polars frame
+    if not hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc"):  # results of Spark and BigQuery
+        convert = next((c for c in ("toArrow", "to_arrow", "toPandas") if callable(getattr(item, c, None))), None)
+        item = item if convert is None else getattr(item, convert)()
     if hasattr(item, "reset_index") and (keys := [n for n in item.index.names if n is not None and n not in item.columns]):
         item = item.reset_index(level=keys)  # named index columns of pandas
     names = getattr(item, "column_names", getattr(item, "columns", None))

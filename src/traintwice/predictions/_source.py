@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from traintwice._database import Session, identifier, literal
+from traintwice._database import Session, brief, identifier, literal
 from traintwice.errors import BadInput
 
 Family = Literal["integer", "number", "text", "boolean", "time", "numbers", "list", "other"]
@@ -125,6 +126,15 @@ def by_number(columns: Sequence[str]) -> tuple[str, ...]:
     ends = [m for name in columns if (m := re.fullmatch(r"(.*?)(\d+)", name))]
     alike = len(ends) == len(columns) and len({m[1] for m in ends}) == 1
     return tuple(sorted(columns, key=lambda name: int(ends[columns.index(name)][2]))) if alike else tuple(columns)
+
+
+def described(column: str, kind: str) -> str:
+    """The type of a column for messages, and how the parts of a nested one are named."""
+    inner = kind.rstrip("]").rstrip("0123456789").removesuffix("[")
+    nested = inner.startswith(("STRUCT(", "MAP("))
+    how = f" (name its parts, as {column}{'.0' * kind.endswith(']')}{'.FIELD' * nested})" if nested or kind.endswith("]") else ""
+    shown = "JSON, values of several kinds" if kind == "JSON" else kind if len(kind) <= 80 else f"{kind[:80]}…"
+    return shown + how
 
 
 def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> dict[str, tuple[str, ...]]:
@@ -262,18 +272,41 @@ class _Stream:
         return self.table.__arrow_c_stream__(requested_schema)
 
 
+def _scannable(item: Any) -> Any:
+    return _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
+
+
+def _columns_of(item: Any) -> list[Any]:
+    """The names of the columns of a table, of which one can be taken alone."""
+    names = getattr(item, "column_names", getattr(item, "columns", ()))
+    return list(names) if hasattr(item, "iloc") or hasattr(item, "select") else []
+
+
+def _is_read(register: Callable[[Any], Any], item: Any, column: Any, errors: type[Exception]) -> bool:
+    try:
+        register(_scannable(item[[column]] if hasattr(item, "iloc") else item.select([column])))
+    except errors:
+        return False
+    return True
+
+
 @contextmanager
 def registered(table: Table, item: Any, name: str) -> Iterator[str]:
     """A Python object under a name that DuckDB knows."""
     session, relation, doing = table.session, f"object_{table.name}", f"{name}: reading a {type(item).__name__}"
-    item = _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
+    register = partial(session.connection.register, relation)
     with session.explained(doing):
         try:
-            session.connection.register(relation, item)
-        except session.errors:  # a pandas view of every second row, or of all rows in reverse, must be copied
-            if not hasattr(item, "copy"):
-                raise
-            session.connection.register(relation, item.copy())
+            register(_scannable(item))
+        except session.errors as reason:
+            try:  # a pandas view of every second row, or of all rows in reverse, must be copied
+                register(item.copy() if hasattr(item, "iloc") else _scannable(item))
+            except session.errors:
+                bad = [column for column in _columns_of(item) if not _is_read(register, item, column, session.errors)]
+                if not bad:
+                    raise
+                told = f"{name}: column {', '.join(map(repr, bad))} cannot be read from a {type(item).__name__} ({brief(reason)})"
+                raise BadInput(f"{told}; convert to float32, int64 or text, or leave out") from None
     try:
         yield relation
     finally:

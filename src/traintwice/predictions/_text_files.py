@@ -12,6 +12,7 @@ from pathlib import Path
 
 from traintwice._database import all_of, literal
 from traintwice._files import by_magic
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import JSON_ARRAY, MAGIC
 from traintwice.predictions._source import PRESENT, Source, Table, refuse_repeated
@@ -20,6 +21,7 @@ LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
 """Longest line of a text file, in characters; columns whose cells are looked at in one query."""
 LINES = f"max_line_size = {LONGEST_LINE}, buffer_size = {LONGEST_LINE}"
 """Options of DuckDB: its buffer for each thread holds 16 of the longest lines by default."""
+ZIP = "a zip file, as npz and workbooks of Excel are"
 MOST_COMPARED = 8
 """Columns that show whether a row repeats their names."""
 OLD_LINE_ENDS = r", new_line = '\r'"
@@ -44,6 +46,12 @@ def csv_file(table: Table, path: Path, name: str, delimiter: str | None = None) 
     try:
         staged = table.staged(relation, name, text=columns)
     except BadInput as error:
+        if len(columns) == 1 and "Expected Number of Columns: 1 " in str(error):
+            told, expected = (
+                f"{name}: the first line is one name",
+                "; expected the names of all columns. Delete lines before them",
+            )
+            raise BadInput(f"{told} ({columns[0][:60]!r}){expected}", without_cells=told + expected) from None
         if "state machine reached an invalid state" not in str(error):
             raise
         told = "lines end in different ways (\\n, \\r\\n, \\r\\r\\n)"
@@ -75,9 +83,8 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
     except OSError as reason:
         raise BadInput(f"{shown}: cannot be read ({reason})") from reason
     if kind := by_magic(line, MAGIC):
-        raise BadInput(
-            f"{shown}: its first bytes are those of {kind}, expected text; end its name as that format does, uncompressed"
-        )
+        told = f"{shown}: its first bytes are those of {ZIP if kind == 'npz' else kind}, expected text"
+        raise BadInput(f"{told}; end its name as that format does, uncompressed")
     if b"\0" in line:
         raise BadInput(f"{shown}: the first line holds zero bytes; this is not UTF-8 text (UTF-16 perhaps): save it as UTF-8")
     try:
@@ -160,6 +167,12 @@ def json_file(table: Table, path: Path, name: str) -> Source:
             f"compression = 'uncompressed', {further})"
         )
 
-    described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading")
+    described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading JSON lines")
+    nested = all(row[1].endswith("]") or row[1].startswith(("STRUCT(", "MAP(", "JSON")) for row in described)
+    if nested and len(table.session.rows(f"SELECT 1 FROM {scan('sample_size = -1')} LIMIT 2", doing=f"{name}: reading")) == 1:
+        told = f"{name}: holds one JSON object ({listed([row[0] for row in described])})"
+        raise BadInput(
+            f"{told}; expected an object on each line, as pandas writes with to_json(PATH, orient='records', lines=True)"
+        )
     columns = ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described)
     return table.staged(scan(f"columns = {{{columns}}}"), name)

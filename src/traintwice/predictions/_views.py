@@ -17,7 +17,7 @@ from traintwice.errors import BadInput
 from traintwice.predictions._classes import MOST_CLASSES, Names, class_in_sql
 from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading, groups_of
-from traintwice.predictions._source import WIDE, Source, family
+from traintwice.predictions._source import WIDE, Source, described, family
 
 MOST_PERIODS, MOST_RANGES = 60, 20
 
@@ -155,8 +155,8 @@ def _type_of_id(columns: Sequence[tuple[Source, str]]) -> str:
             kinds.setdefault(kind if family(kind) == "time" else family(kind), f"{source.name} has {kind} in {name!r}")
         else:
             raise BadInput(
-                f"{source.name}: id column {name!r} has type {kind}, which does not identify rows exactly; "
-                "write ids as integers or text, or pass another column to --id"
+                f"{source.name}: id column {name!r} has type {described(name, kind)}, which does not identify rows exactly or in "
+                "one way; write ids as integers or text, or pass another column to --id"
             )
     if len(kinds) > 1 or (text and "integer" in kinds):
         told = ", ".join([*kinds.values(), text] if len(kinds) == 1 else kinds.values())
