@@ -10,9 +10,8 @@ from traintwice._typed import typed
 from traintwice.compare._inputs import check_level
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Measurement, Metric, Summary
-from traintwice.metrics._summaries import influence_variance
+from traintwice.metrics._summaries import effective_units, influence_variance
 from traintwice.predictions import Predictions
-from traintwice.statistics._effective import effective_units
 from traintwice.statistics._inference import (
     NO_BOUNDS,
     Bounds,

@@ -14,9 +14,9 @@ from traintwice.metrics import Metric
 from traintwice.metrics._decisions import in_single_precision, reaches
 from traintwice.metrics._definition import Unit, to_numpy
 from traintwice.metrics._means import weights_of
-from traintwice.metrics._summaries import Scale
 from traintwice.predictions import Predictions
 from traintwice.predictions._source import WIDE
+from traintwice.statistics._inference import Scale
 
 Number = Literal["score", "confidence", "number"]
 """What a model gives for a row: the probability of class 1, the largest minus the second largest probability, or a number."""

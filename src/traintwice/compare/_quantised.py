@@ -18,8 +18,7 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.logs._tokens import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
-from traintwice.metrics._summaries import MEAN, Estimator, sums_of
-from traintwice.statistics._effective import effective_units
+from traintwice.metrics._summaries import MEAN, Estimator, effective_units, sums_of
 from traintwice.statistics._inference import wilson
 from traintwice.types import Estimate
 

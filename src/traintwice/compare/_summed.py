@@ -22,9 +22,10 @@ from traintwice.compare._soft_measures import PairMeasures, measured, quality_of
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics._moments import GroupSums, Moments
-from traintwice.metrics._summaries import MEAN, Estimator, Scale
+from traintwice.metrics._summaries import MEAN, Estimator
 from traintwice.predictions import AlignedPredictions
 from traintwice.predictions._opening import Rows
+from traintwice.statistics._inference import Scale
 from traintwice.types import Estimate
 
 UNCOUNTED = (

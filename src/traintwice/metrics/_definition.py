@@ -15,8 +15,9 @@ import numpy as np
 
 from traintwice._arrays import to_numpy as to_numpy
 from traintwice.errors import BadInput
-from traintwice.metrics._summaries import MEAN, Estimator, Quotient, Scale, Summary, sums_of
+from traintwice.metrics._summaries import MEAN, Estimator, Quotient, Summary, sums_of
 from traintwice.predictions import Predictions
+from traintwice.statistics._inference import Scale
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]

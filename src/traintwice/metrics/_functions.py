@@ -13,8 +13,8 @@ from traintwice._typed import check_arguments
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import Definition, Kind, Measurement, Unit, leave_one_out
 from traintwice.metrics._means import MeanOf, RatioOf
-from traintwice.metrics._summaries import Scale
 from traintwice.predictions import Predictions
+from traintwice.statistics._inference import Scale
 from traintwice.types import Array
 
 

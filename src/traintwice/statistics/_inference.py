@@ -13,7 +13,8 @@ from traintwice._typed import typed
 from traintwice.statistics._special import binomial_cdf, t_cdf, t_quantile
 
 Scale = Literal["log", "logit", "plain", "none"]
-"""See `traintwice.metrics._definition.Scale`."""
+"""On which scale intervals are formed. ``log``: measures >= 0. ``logit``: fractions that may be near 1. ``plain``: measures of either
+sign. ``none``: no interval is formed."""
 
 Bounds = tuple[float, float]
 

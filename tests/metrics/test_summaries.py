@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from traintwice.statistics._effective import cluster_freedom, effective_carriers, effective_number, effective_units
+from traintwice.metrics._summaries import cluster_freedom, effective_carriers, effective_units
+
+
+def effective_number(values):
+    """The number of equal values that share a sum as evenly."""
+    return values.sum() ** 2 / (values**2).sum()
 
 
 def test_carriers_of_a_mean_follow_from_its_variance():
