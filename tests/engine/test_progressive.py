@@ -15,8 +15,7 @@ from traintwice.nets import MLP, SharedTowers, Towers
 from traintwice.optimizers import SGD, AdaGrad, Adam
 from traintwice.progressive import Progressive
 from traintwice.recipes import Earlier, Recipe
-from traintwice.study._checkpoint import Checkpoint, Clock, Every
-from traintwice.study._store import Store
+from traintwice.study._store import Checkpoint, Clock, Every, Store
 
 DATA = stream_of()
 

@@ -23,7 +23,7 @@ from traintwice.nets import MLP
 from traintwice.recipes import Recipe
 from traintwice.specs import encode, identity, key_of
 from traintwice.study import Store
-from traintwice.study._checkpoint import Checkpoint, Clock, Every
+from traintwice.study._store import Checkpoint, Clock, Every
 from traintwice.study._worker import train_into
 
 SOURCE = Digits(train=64, validation=20, test=40)

@@ -17,8 +17,8 @@ from traintwice.engine import Execution
 from traintwice.errors import StoreError, TrainingFailed
 from traintwice.specs import encode
 from traintwice.study import Store, _worker, prepare, run, train_missing
-from traintwice.study._checkpoint import EVERY_MINUTE
 from traintwice.study._plan import Task
+from traintwice.study._store import EVERY_MINUTE
 from traintwice.study._worker import _answers, train_into
 
 ON_A_SMALL_DISK = """
@@ -27,7 +27,7 @@ from pathlib import Path
 from traintwice.errors import StoreError
 from traintwice.study import Experiment, Store, gather, prepare
 from traintwice.specs import encode
-from traintwice.study._checkpoint import EVERY_MINUTE
+from traintwice.study._store import EVERY_MINUTE
 from traintwice.study._worker import _answers, train_into
 
 torch.set_num_threads(1)

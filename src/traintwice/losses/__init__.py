@@ -6,11 +6,19 @@ import torch
 
 from traintwice import _typed
 from traintwice._names import lazy
-from traintwice.losses._confidence import Entropy, LogitL2, SymmetricKLToUniform
 from traintwice.losses._decorrelation import Decorrelation, GramSchmidt, RunningDecorrelation
 from traintwice.losses._difference import CrossEntropyDifference, Difference
 from traintwice.losses._distillation import Agreement, Distillation, LogitDifference, NeighbourSmoothing, PeerCrossEntropy
-from traintwice.losses._labels import CrossEntropy, EnsembleCrossEntropy, GateCrossEntropy, LabelSmoothing, OwnCrossEntropy
+from traintwice.losses._labels import (
+    CrossEntropy,
+    EnsembleCrossEntropy,
+    Entropy,
+    GateCrossEntropy,
+    LabelSmoothing,
+    LogitL2,
+    OwnCrossEntropy,
+    SymmetricKLToUniform,
+)
 from traintwice.losses._loss import ImportedLoss, Loss, LossWithMemory, Memory, Need, Only
 from traintwice.losses._old_model import Anchor, FocalDistillation, LoggedDistillation
 from traintwice.losses._outputs import Outputs

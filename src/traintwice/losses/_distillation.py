@@ -10,7 +10,7 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses._confidence import check_below_classes, top_k_cautions
+from traintwice.losses._labels import check_below_classes, top_k_cautions
 from traintwice.losses._loss import Need, ScheduledLoss, ends
 from traintwice.losses._outputs import Average, Outputs, at_least_single, pairs, probs_of
 from traintwice.losses._prepare import mean_over_classes

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from traintwice._names import lazy
 from traintwice.study._chain import Chain, ChainPlan, prepare_chain, train_chain
 from traintwice.study._chain_results import ChainResults, chain, gather_chain
-from traintwice.study._checkpoint import Every
 from traintwice.study._determinism import Audit, audit
 from traintwice.study._experiment import Experiment
 from traintwice.study._export import add_to_bank
@@ -17,7 +16,7 @@ from traintwice.study._results import MATCHED, MEASURES, Results, gather
 from traintwice.study._rows import Caution, RowResult, cautions
 from traintwice.study._runner import prepare, run, train_missing
 from traintwice.study._search import Range, Search, Tuning, least_change
-from traintwice.study._store import Store
+from traintwice.study._store import Every, Store
 from traintwice.study._tune import Trial, Tuned, final, recorded, search, tune, tuned
 from traintwice.study._workers import Finished
 

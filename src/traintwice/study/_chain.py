@@ -16,10 +16,9 @@ from traintwice.methods import baseline, logged_distillation
 from traintwice.recipes import Recipe
 from traintwice.served import Stored
 from traintwice.specs import decode, encode, identity, key_of
-from traintwice.study._checkpoint import EVERY_MINUTE, Every
 from traintwice.study._experiment import Experiment
 from traintwice.study._plan import Plan, Task, missing_of
-from traintwice.study._store import Store
+from traintwice.study._store import EVERY_MINUTE, Every, Store
 from traintwice.study._workers import Finished, train_tasks
 
 Way = Literal["fresh", "warm", "logged", "warm and logged"]

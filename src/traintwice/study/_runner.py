@@ -14,11 +14,10 @@ from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import BadSpec, StoreError
 from traintwice.specs import identity
-from traintwice.study._checkpoint import EVERY_MINUTE, Every
 from traintwice.study._experiment import Experiment
 from traintwice.study._plan import Plan, plan
 from traintwice.study._results import Results, gather
-from traintwice.study._store import Store, as_store
+from traintwice.study._store import EVERY_MINUTE, Every, Store, as_store
 from traintwice.study._workers import Finished, train_tasks
 
 

@@ -1,4 +1,4 @@
-"""The store of trained replicas: one file of logits and one record for each, under the digest of what determines them.
+"""The store of trained replicas: one file of logits and one record for each, under the digest of what determines them; checkpoints.
 
     runs/
       store.json                     marks the directory, with the version of its format
@@ -7,7 +7,7 @@
       replicas/3f…/recipe.json       what the digest stands for
       replicas/3f…/0004.safetensors  raw logits of every component, by split
       replicas/3f…/0004.weights.safetensors   the weights, where requested
-      replicas/3f…/0004.checkpoint   the state of a training in progress (`traintwice.study._checkpoint`)
+      replicas/3f…/0004.checkpoint   the state of a training in progress, see `Checkpoint`
       replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
       replicas/3f…/0004.failed       reason and traceback of a training that raised; removed once the replica exists
       locks/                         held while a replica is being trained
@@ -18,17 +18,23 @@ file, and every file is checked against its digest when it is read.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from traintwice._files import TEMPORARY, check_name
-from traintwice._study_files import open_store, read_json, write_note
+import safetensors.torch
+
+from traintwice._files import TEMPORARY, check_name, write_whole
+from traintwice._study_files import content_digest, open_store, read_json, write_note
 from traintwice._typed import check_arguments, typed
-from traintwice.errors import StoreError
+from traintwice.engine import Numerics, State, Stateful
+from traintwice.errors import BadSpec, StoreError
+from traintwice.specs import digest
 from traintwice.study._replicas import REPLICA_FILE, SCHEMA_VERSION, SUFFIX, Replicas, as_json
 
 FORMAT = 1
@@ -172,3 +178,148 @@ class Store(Replicas):
 def as_store(store: str | os.PathLike[str] | Store) -> Store:
     """A store, opened where it is a path."""
     return store if isinstance(store, Store) else Store(store)
+
+
+CHECKPOINT_FORMAT = 3
+"""Version of the checkpoint; raised when the names in a state change."""
+
+
+@dataclass(frozen=True)
+@typed
+class Every:
+    """How often a training in progress is saved.
+
+    Args:
+        seconds: between two checkpoints, > 0.
+        steps: optimiser steps between two checkpoints, >= 1; None counts seconds.
+    Raises:
+        BadSpec: a setting outside its range.
+    """
+
+    seconds: float = 60.0
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise BadSpec(f"Every.seconds: got {self.seconds}, expected a number greater than 0")
+        if self.steps is not None and self.steps < 1:
+            raise BadSpec(f"Every.steps: got {self.steps}, expected at least 1")
+
+
+EVERY_MINUTE = Every()
+
+
+class Clock:
+    """The times at which to save, the same for all replicas that are trained together, so that they can resume together."""
+
+    def __init__(self, every: Every) -> None:
+        self.every = every
+        self._last = time.monotonic()
+        self._answered = (0, False)
+
+    def due(self, steps: int) -> bool:
+        """Whether to save the state after so many steps."""
+        if self._answered[0] != steps:
+            now = time.monotonic()
+            apart = steps % self.every.steps == 0 if self.every.steps is not None else now - self._last >= self.every.seconds
+            self._answered = (steps, apart)
+            self._last = now if apart else self._last
+        return self._answered[1]
+
+
+class Checkpoint:
+    """The checkpoint of one replica, a `Keeper`: a file in the folder of the replica, removed when the replica is finished.
+
+        one line of JSON: key, replica, numerics, steps, seconds, digest of the rest, digest of this line
+        the state in safetensors
+
+    It is used only where key, replica and numerics match: a checkpoint of another recipe or of other numerics would lead to other bits.
+    ``share`` of the elapsed time counts for this replica, where several train together.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        replica: int,
+        numerics: Numerics,
+        clock: Clock,
+        share: float = 1.0,
+        *,
+        code: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path = store.checkpoint(key, replica)
+        self._store = store
+        self.clock, self.share = clock, share
+        self.resumed: list[int] = []
+        self.ignored: str | None = None
+        self._identity: dict[str, Any] = {
+            "format": CHECKPOINT_FORMAT,
+            "key": key,
+            "replica": replica,
+            "numerics": numerics.plain(),
+        }
+        if code:
+            self._identity["code"] = dict(code)
+        self._started = time.monotonic()
+        self._before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the training, the time before interruptions included."""
+        return self._before + (time.monotonic() - self._started) * self.share
+
+    def resume(self) -> tuple[int, State] | None:
+        """Steps taken and the state after them; None where there is no checkpoint of this training."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.ignored = f"{self.path.name} cannot be read ({error.strerror}); training from the beginning"
+            return None
+        line, _, body = content.partition(b"\n")
+        found = _checked(line, body)
+        if found is None:
+            self.ignored = f"{self.path.name} is damaged; training from the beginning"
+            return None
+        different = [name for name, value in self._identity.items() if found.get(name) != value]
+        if different:
+            self.ignored = (
+                f"{self.path.name} belongs to another training (other {' and '.join(different)}); training from the beginning"
+            )
+            return None
+        self._before = found["seconds"]
+        self.resumed = [*found["resumed"], found["steps"]]
+        return found["steps"], safetensors.torch.load(body)
+
+    def after_step(self, steps: int, training: Stateful) -> None:
+        """Save the state where it is due.
+
+        Raises:
+            StoreError: the disk is full or the store was removed.
+        """
+        if not self.clock.due(steps):
+            return
+        body = safetensors.torch.save(training.state())
+        progress = {"steps": steps, "seconds": round(self.seconds, 3), "resumed": self.resumed, "state": content_digest(body)}
+        record = self._identity | progress
+        line = json.dumps({**record, "record": digest(record)})
+        try:
+            write_whole(self.path, line.encode() + b"\n" + body)
+        except OSError as error:
+            raise self._store.unwritable(self.path.parent, error) from None
+
+    def remove(self) -> None:
+        """Delete the checkpoint: the replica is in the store."""
+        self.path.unlink(missing_ok=True)
+
+
+def _checked(line: bytes, body: bytes) -> dict[str, Any] | None:
+    """The first line of a checkpoint; None where line or state are damaged."""
+    try:
+        found: dict[str, Any] = json.loads(line)
+        whole = found.pop("record") == digest(found) and found["state"] == content_digest(body)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if whole else None

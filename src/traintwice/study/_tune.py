@@ -17,13 +17,12 @@ from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import StoreError, require
 from traintwice.randomness import RandomSource, stream
-from traintwice.study._checkpoint import EVERY_MINUTE
 from traintwice.study._experiment import Experiment
 from traintwice.study._plan import plan
 from traintwice.study._results import Results, gather
 from traintwice.study._runner import prepare_folders, run
 from traintwice.study._search import Tuning
-from traintwice.study._store import Store, as_store
+from traintwice.study._store import EVERY_MINUTE, Store, as_store
 from traintwice.study._workers import train_tasks
 from traintwice.tables import Column, Row, Sheet, Table
 

@@ -32,10 +32,9 @@ from traintwice.errors import Diverged, StoreError, TrainingFailed, TraintwiceEr
 from traintwice.recipes import Earlier, Recipe
 from traintwice.served import Served, Stored
 from traintwice.specs import decode, digest, encode, key_of
-from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
 from traintwice.study._plan import Task, code_of
 from traintwice.study._replicas import Damage, Record
-from traintwice.study._store import Store
+from traintwice.study._store import EVERY_MINUTE, Checkpoint, Clock, Every, Store
 
 ANSWER = "traintwice: "
 """Prefix of the lines with answers; other lines on the pipe come from print calls in user code."""

@@ -17,9 +17,8 @@ from traintwice._processes import Started, close_pipes, cores, end, start_worker
 from traintwice._user_code import together
 from traintwice.errors import TrainingFailed
 from traintwice.specs import encode
-from traintwice.study._checkpoint import Every
 from traintwice.study._plan import Plan, Task
-from traintwice.study._store import Store
+from traintwice.study._store import Every, Store
 from traintwice.study._worker import ANSWER, Answer
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
