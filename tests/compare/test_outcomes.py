@@ -117,7 +117,7 @@ def test_graded_answers_have_a_mean_score_and_items_that_score_lower(tmp_path):
     interval = expected.confidence_interval()
     assert_allclose([quality.change.low, quality.change.high], [interval.low, interval.high], rtol=1e-6)
     assert_allclose(d["negative_flips"].value, (scores[1] < scores[0]).mean())
-    assert d.left_out["accuracy"] == "answers have scores between 0 and 1"
+    assert d.left_out["accuracy"] == "answers have scores between 0 and 1, with a mean_score"
     assert "lower score" in d.answers[1].sentence
     for s in d.slices:
         of = scores[:, np.array([row["task"] == s.value for row in runs[0]])]
@@ -178,6 +178,24 @@ def test_repeated_draws_of_each_item_are_their_own_floor(tmp_path, graded):
         measure(paths, **COLUMNS, draws="epoch")
 
 
+def test_draws_that_never_differ_are_within_noise(tmp_path):
+    runs = [[{**row, "said": "x", "epoch": e} for e in range(2) for row in items(10 * m + e, 30, graded=True)] for m in range(2)]
+    runs[1] = [row for row in runs[1] if row["id"] != "q3"]
+    runs[0][5]["score"] = None
+    d = diff(*[written(tmp_path, f"{m}.jsonl", run) for m, run in enumerate(runs)], **COLUMNS, draws="epoch", on_missing="drop")
+    assert (d.answers[2].verdict, d.answers[2].detail.partition("; ")[2]) == ("within noise", "two draws never differ")
+    text = " ".join(str(d).split())
+    assert "0.jsonl: 1 item left out (ids missing in another file) 1 of 29 items have no score; measures that need scores" in text
+    result = gate(
+        *[str(tmp_path / f"{m}.jsonl") for m in range(2)],
+        [Budget("accuracy", min=-1.0)],
+        **COLUMNS,
+        draws="epoch",
+        on_missing="drop",
+    )
+    assert result.checks[0].reason == "accuracy cannot be checked: answers have scores between 0 and 1, with a mean_score"
+
+
 def test_measures_and_gates_read_logs_too(pair):
     _, _, *paths = pair
     m = measure(paths, **COLUMNS)
@@ -206,7 +224,7 @@ def test_identical_logs_are_named(pair):
         ({}, {"correct": None, "answer": "said", "id": None}, BadInput, "--answer needs --correct"),
         ({}, {"correct": None, "answer": None, "scorer": "acc", "id": None}, BadInput, "--scorer is for evaluation logs"),
         ({}, {"task": "even"}, BadInput, "--correct score with --scorer, --filter or --task"),
-        ({"id": "q999"}, {}, BadInput, "2 items are not in all 2 logs .*on-missing drop"),
+        ({"id": "q999"}, {}, BadInput, "2 items are not in both logs .*on-missing drop"),
         ({"score": 1.5}, {}, BadInput, "outside"),
         ({"said": "x"}, {"normalise": ["stripp"]}, UnknownName, "strip"),
     ],

@@ -273,7 +273,7 @@ def _counted_quality(sums: DiffAccumulator, level: float) -> list[Quality]:
         return []
     wanted = [ACCURACY]
     if not t.has(ACCURACY[0]):
-        wanted, sums.left_out["accuracy"] = [], "answers have scores between 0 and 1"
+        wanted, sums.left_out["accuracy"] = [], "answers have scores between 0 and 1, with a mean_score"
     if "positive" in t.quantities:
         wanted += [RECALL, PRECISION]
     else:

@@ -126,10 +126,16 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
         regressed=tuple(row for _, row in listed),
         regressed_rows=lost_items,
         no_rows=options.no_rows,
-        left_out={} if labelled else dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), "needs labels"),
+        left_out=_left_out(labelled=labelled, graded=graded),
         waived=rows.waived,
         outcomes=outcomes,
     )
+
+
+def _left_out(*, labelled: bool, graded: bool) -> dict[str, str]:
+    if not labelled:
+        return dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), "needs labels")
+    return {"accuracy": "answers have scores between 0 and 1, with a mean_score"} if graded else {}
 
 
 def _quality(t: Tally, level: float, title: str, g: int = 0) -> Quality:
@@ -152,6 +158,9 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
         t.summaries(Ratio("", "", {cross: 1.0, within: -1.0}, {items: 1.0}, scale="plain", share=False))[g], level=options.level
     )
     title = ratio.title.removesuffix(" between draws")
+    reason = f"{title} between draws of the two models against draws of one model"
+    if own == 0:
+        reason = "two draws never differ" if between == 0 else "two draws of one model never differ"
     return NoiseFloor(
         name=ratio.name,
         title=title,
@@ -165,10 +174,14 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
         each=(),
         within_old=None,
         within_new=None,
-        verdict="beyond noise" if own == 0 and excess.low > 0 else judged(low, high, options.margin),
+        verdict="within noise"
+        if own == between == 0
+        else "beyond noise"
+        if own == 0 < excess.low
+        else judged(low, high, options.margin),
         margin=options.margin,
         more_retrains=0,
-        reason=f"{title} between draws of the two models against draws of one model",
+        reason=reason,
     )
 
 

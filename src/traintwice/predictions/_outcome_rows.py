@@ -100,7 +100,8 @@ def _shared(logs: Sequence[Outcomes], *, drop: bool) -> tuple[list[Item], tuple[
         lacking |= dict.fromkeys(pairing.only_new, f"is in {log.path} and not in {logs[0].path}")
     if lacking and not drop:
         item, why = next(iter(lacking.items()))
-        told, advice = f"{len(lacking):,} items are not in all {len(logs)} logs", "Pass --on-missing drop to compare the others"
+        told = f"{len(lacking):,} items are not in {'both' if len(logs) == 2 else f'all {len(logs)}'} logs"
+        advice = "Pass --on-missing drop to compare the others"
         first = ": ".join(part for part in item if part)
         raise BadInput(f"{told} (first: {first} {why}). {advice}", without_cells=f"{told}. {advice}")
     items = [item for item in dict.fromkeys(logs[0].keys) if item not in lacking]

@@ -71,15 +71,16 @@ def notes(diff: Diff, *, of_slices: bool = True) -> Iterator[str]:
 def _unusual(diff: Diff) -> Iterator[str]:
     """Notes that not every comparison has: layouts that differ, rows left out, waived or without labels, infinite measures."""
     found = diff.alignment
-    layouts = zip(found.files, found.layouts, strict=True)
-    yield from grouped([(name, visible(layout)) for name, layout in layouts if layout != found.layouts[0]])
-    why = "left out (ids missing in another file, or on several rows)"
-    dropped = zip(found.files, found.dropped, strict=True)
-    yield from grouped([(name, f"{counted(count, 'row')} {why}") for name, count in dropped if count])
+    row, label, twice = ("item", "score", "") if found.outcomes else ("row", "label", ", or on several rows")
+    files = list(zip(found.files, found.layouts, found.dropped, strict=True))
+    yield from grouped([(name, visible(layout)) for name, layout, _ in files if layout != found.layouts[0]])
+    why = f"left out (ids missing in another file{twice})"
+    yield from grouped([(name, f"{counted(count, row)} {why}") for name, _, count in files if count])
     if diff.waived:
         yield f"{counted(diff.waived, 'row')} waived by id"
     if found.label is not None and found.labelled < found.rows:
-        yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need labels leave these rows out"
+        some = f"{found.rows - found.labelled:,} of {found.rows:,}"
+        yield f"{some} {row}s have no {label}; measures that need {label}s leave these {row}s out"
     if diff.effective_rows is not None:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
     yield from map(visible, diff.floor_notes)
