@@ -5,7 +5,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions, open_rows
-from traintwice.predictions._classes import MISSING
+from traintwice.predictions._vocabularies import MISSING
 
 NAMES = ["cat", "dog", "café"]
 
@@ -113,3 +113,27 @@ def test_objects_of_numbers_and_bytes():
     latin = np.array(["né".encode("latin-1")])
     with pytest.raises(BadInput, match="holds bytes that are not UTF-8 text"), open_rows([latin, latin]):
         pass
+
+
+@pytest.mark.parametrize("place", ["predictions", "labels"])
+@pytest.mark.parametrize("kind", [int, str, float])
+def test_classes_that_count_from_0_and_from_1(place, kind):
+    from_0, other = np.array([0, 1, 2, 1]), np.array([1, 2, 3, 2])
+    columns = (from_0, other, from_0) if place == "predictions" else (from_0, from_0, other)
+    given = columns if kind is int else [*columns[:2], columns[2].astype(kind)]
+    message = (
+        r"different label maps: classes are 0 … 2 in .* and 1 … 3 in .*; write the labels of all files alike, or pass --classes"
+    )
+    with pytest.raises(BadInput, match=message):
+        votes(*given)
+    if kind is int:
+        with pytest.raises(BadInput, match=message), open_rows([*columns[:2]], label=columns[2]):
+            pass
+    found, _ = votes(*given, classes=["0", "1", "2", "3"])
+    assert found.votes.tolist() == [columns[0].tolist(), columns[1].tolist()]
+
+
+@pytest.mark.parametrize("other", [[1, 2, 2, 4], [1, 2, 2, 2], [1, 1, 1, 1], [0, 1, 3, 3]])
+def test_classes_in_other_ranges_may_be_the_same(other):
+    votes([0, 1, 2, 2], other, [0, 1, 2, 2])
+    votes([0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0])

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from traintwice._database import Session, literal
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._layout import Layout, Recognised, names_after_prefix
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._source import Source, family
-
-Names = tuple[str, ...]
-Cells = Sequence[tuple[Source, str]]
-"""Columns of files."""
-
-MOST_CLASSES = 65_535
-"""A column of labels has at most this many distinct values."""
-TRUTH = ("False", "True")
-MAPS = "different label maps: "
-MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "\\n", "-", "--", "?", "."))
-"""How programs write a missing cell, in small letters."""
+from traintwice.predictions._source import family
+from traintwice.predictions._vocabularies import (
+    MAPS,
+    TRUTH,
+    Cells,
+    Names,
+    ranges_of,
+    refuse_missing,
+    refuse_shifted,
+    refuse_two_spellings,
+    refuse_two_vocabularies,
+    vocabularies_of,
+)
 
 
 @dataclass(frozen=True)
@@ -135,13 +134,15 @@ def _in_cells(
         if rest and all(family(source.columns[column]) == "boolean" for source, column in rest):
             return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", files
         if session is not None and rest and positive is not None and kind == "score":
-            whole = {re.sub(r"\.0+$", "", word) for words in _vocabularies(session, rest) for word in words}
+            whole = {re.sub(r"\.0+$", "", word) for words in vocabularies_of(session, rest) for word in words}
             if len(whole) == 2 and positive in whole and whole != {"0", "1"}:
                 pair = tuple(sorted(whole, key=positive.__eq__))
                 return pair, f"classes in {rest[0][1]}: {listed(pair)}", files
+        if kind == "votes" and session is not None:
+            refuse_shifted(ranges_of(session, rest))
         return None if cells else unnamed, rule, files
     of_text = [cell for cell in cells if cell in texts or cell[0].untyped]
-    vocabularies = _vocabularies(session, of_text)
+    vocabularies = vocabularies_of(session, of_text)
     found = tuple(sorted(set().union(*vocabularies)))
     source, column = texts[0]
     truths = [cell for cell in cells if family(cell[0].columns[cell[1]]) == "boolean"]
@@ -150,6 +151,8 @@ def _in_cells(
         return TRUTH, f"classes in {column}: {listed(TRUTH)}, as truth values and as text", _retyped(files, cells, "BOOLEAN")
     numbers = set().union(*(words for cell, words in zip(of_text, vocabularies, strict=True) if cell not in truths))
     if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in numbers):
+        if kind == "votes":
+            refuse_shifted(ranges_of(session, cells))
         return None if found else unnamed, rule, files
     for typed, other in rest:
         if not typed.untyped:
@@ -157,10 +160,10 @@ def _in_cells(
                 f"{MAPS}{source.name} has text in {column!r} and {typed.name} has {typed.columns[other]} in "
                 f"{other!r}; write the labels of all files either as names or as integers that count from 0"
             )
-    _refuse_two_vocabularies(of_text, vocabularies)
-    _refuse_two_spellings(of_text, vocabularies)
+    refuse_two_vocabularies(of_text, vocabularies)
+    refuse_two_spellings(of_text, vocabularies)
     labels = {(source.name, layout.label) for source, layout in files if layout.label is not None}
-    note = _refuse_missing(of_text, vocabularies, labels, votes=kind == "votes")
+    note = refuse_missing(of_text, vocabularies, labels, votes=kind == "votes")
     numbered = {names_after_prefix(each.packed.get(its.columns[0], its.columns)) for each, its in files}
     if kind in ("columns", "list") and len(numbered) == 1 and set(found) <= set(next(iter(numbered))):  # class_0 … by number
         return next(iter(numbered)), f"classes in the order of the columns {listed(layout.columns)}", files
@@ -181,89 +184,6 @@ def _retyped(files: Sequence[Recognised], cells: Cells, kind: str) -> list[Recog
     """The files with some columns of another type."""
     named = {(each.name, column) for each, column in cells}
     return [(replace(s, columns={c: kind if (s.name, c) in named else t for c, t in s.columns.items()}), of) for s, of in files]
-
-
-def _vocabularies(session: Session, cells: Cells) -> list[set[str]]:
-    """The distinct texts of each column."""
-    parts = [
-        f"SELECT {n} AS n, CAST({source.cell(column)} AS VARCHAR) AS name FROM {source.relation}"
-        for n, (source, column) in enumerate(cells)
-    ]
-    sql = (
-        f"SELECT DISTINCT n, name FROM ({' UNION ALL '.join(parts)}) WHERE name IS NOT NULL LIMIT {len(cells) * MOST_CLASSES + 1}"
-    )
-    found: list[set[str]] = [set() for _ in cells]
-    for n, name in session.rows(sql, doing="reading the labels"):
-        found[n].add(name)
-    if len(set().union(*found)) > MOST_CLASSES:
-        told = f"{cells[0][0].name}: {cells[0][1]!r} has more than {MOST_CLASSES:,} distinct texts, which is not a set of labels"
-        raise BadInput(f"{told}; pass --label or --probs to choose another column")
-    return found
-
-
-def _refuse_two_vocabularies(cells: Cells, vocabularies: Sequence[set[str]]) -> None:
-    """Raise `BadInput` where two columns share no class, not even by way of a third column."""
-    filled = [n for n, words in enumerate(vocabularies) if words]
-    reached, waiting = set(vocabularies[filled[0]]), filled[1:]
-    while near := [n for n in waiting if vocabularies[n] & reached]:
-        reached |= set().union(*(vocabularies[n] for n in near))
-        waiting = [n for n in waiting if n not in near]
-    if waiting:
-        (a, b), (c, d) = cells[filled[0]], cells[waiting[0]]
-        one, two = (listed(sorted(vocabularies[n])) for n in (filled[0], waiting[0]))
-        advice = "no class is in both. Write the labels of all files alike, or pass --classes with the names of all classes"
-        raise BadInput(
-            f"{MAPS}{a.name} has {one} in {b!r} and {c.name} has {two} in {d!r}; {advice}",
-            without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r}: {advice}",
-        )
-
-
-def _refuse_two_spellings(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
-    """Raise `BadInput` where two classes differ only in capitals, spaces or Unicode form, and no column has both of them."""
-    spellings: dict[str, dict[str, set[int]]] = {}
-    for n, words in enumerate(vocabularies):
-        for word in words:
-            plain = " ".join(unicodedata.normalize("NFKC", word).casefold().split())
-            spellings.setdefault(plain, {}).setdefault(word, set()).add(n)
-    for ways in spellings.values():
-        for one, other in combinations(sorted(ways), 2):
-            if not ways[one] & ways[other]:
-                (a, b), (c, d) = (cells[min(ways[word])] for word in (one, other))
-                words = [repr(word) if word.isascii() else ascii(word) for word in (one, other)]
-                advice = (
-                    "they differ only in capitals, spaces or Unicode form. Write the labels of all files alike, or pass --classes "
-                    "with the names of all classes"
-                )
-                raise BadInput(
-                    f"{MAPS}{a.name} has {words[0]} in {b!r} and {c.name} has {words[1]} in {d!r}; {advice}",
-                    without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r} have alike classes; {advice}",
-                )
-
-
-def _refuse_missing(
-    cells: Cells, vocabularies: Sequence[Collection[str]], labels: Collection[tuple[str, str]], *, votes: bool
-) -> str:
-    """Raise `BadInput` where text of a missing cell is in labels or in predictions alone.
-
-    Args:
-        labels: the names of files and their columns that hold true labels; the other cells are predictions.
-        votes: predictions are labels too.
-    Returns:
-        A sentence on such text that is taken for a class; empty where there is none.
-    """
-    seen = {word for words in vocabularies for word in words}
-    texts = {word for word in seen if word.strip().lower() in MISSING and not (word == "-" and "+" in seen)}
-    for word in sorted(texts):
-        having = [cell for cell, words in zip(cells, vocabularies, strict=True) if word in words]
-        in_labels = [(source.name, column) in labels for source, column in having]
-        if (labels and len(set(in_labels)) == 1) or not votes:
-            (source, column), others = having[0], "no file predicts it" if in_labels[0] else "no label is that"
-            told = "looks like a missing cell" + (f": {others}" if votes else "")
-            told += ". Leave missing cells empty, or pass --classes with the names of all classes"
-            raise BadInput(
-                f"{source.name}: {word!r} in {column!r} {told}", without_cells=f"{source.name}: a label in {column!r} {told}"
-            )
-    return f"; {', '.join(map(repr, sorted(texts)))} counted as a class" if texts else ""
 
 
 def _with_positive(names: Names | None, rule: str, files: Sequence[Recognised], reading: Reading, *, stated: bool) -> Classes:
@@ -313,21 +233,3 @@ def _in_order(layout: Layout, own: Names | None, reference: Names, swapped: bool
     if layout.kind == "columns":
         return replace(layout, columns=tuple(layout.columns[k] for k in order))
     return layout if order == tuple(range(len(order))) else replace(layout, order=order)
-
-
-def class_in_sql(source: Source, column: str, names: Names | None) -> str:
-    """The class 0 … K−1 of a label in SQL; NULL where it is none."""
-    cell, kind = source.cell(column), family(source.columns[column])
-    if kind == "boolean":
-        at = [name.lower() for name in names or ("false", "true")]
-        codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
-        return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
-    if kind == "number":
-        value = source.number(cell)
-        cell = f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
-    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
-        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
-    if kind == "number":
-        return cell
-    whole = source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped
-    return cell if whole else f"TRY_CAST({cell} AS BIGINT)"

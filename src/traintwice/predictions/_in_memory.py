@@ -20,6 +20,7 @@ from traintwice.predictions._predictions import Predictions, summary_of
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._source import Source
 from traintwice.predictions._views import period_of
+from traintwice.predictions._vocabularies import refuse_shifted
 
 __all__ = ["from_arrays"]
 
@@ -74,6 +75,13 @@ def stacked(models: Sequence[Any], reading: Reading, names: Sequence[str] = ()) 
     if reading["regression"] or (first is not None and first.has_scores):
         found = Predictions.from_scores(whole, None, weights, targets=labels, **described).with_known(**of_rows)
         return found, summary_of(found, names, **in_words)
+    if whole.ndim == 2 and not reading["regression"] and not reading["classes"] and (first is None or first.class_names is None):
+        places = [
+            *((f"model {m}", votes) for m, votes in enumerate(whole, start=1)),
+            *([] if labels is None else [("labels", labels)]),
+        ]
+        distinct = [(name, np.unique(values)) for name, values in places if values.dtype.kind in "iu" and len(values)]
+        refuse_shifted([(name, int(found[0]), int(found[-1]), len(found)) for name, found in distinct])
     of_classes = reading["classes"] or (None if first is None else first.class_names)
     named, flipped, swapped = _classes_of(models[0], whole, None if of_classes is None else tuple(of_classes), reading)
     if swapped:

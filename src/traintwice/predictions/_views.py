@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from traintwice._database import Session, all_of, identifier, literal
 from traintwice.errors import BadInput
-from traintwice.predictions._classes import MOST_CLASSES, Names, class_in_sql
 from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._source import WIDE, Source, described, family
+from traintwice.predictions._vocabularies import MOST_CLASSES, Names, class_in_sql
 
 MOST_PERIODS, MOST_RANGES = 60, 20
 

@@ -1,0 +1,154 @@
+"""The labels that columns hold: as distinct texts, as ranges of whole numbers, and as class numbers in SQL."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Sequence
+from itertools import combinations
+
+from traintwice._database import Session
+from traintwice._formatting import listed
+from traintwice.errors import BadInput
+from traintwice.predictions._source import Source, family
+
+Names = tuple[str, ...]
+Cells = Sequence[tuple[Source, str]]
+"""Columns of files."""
+
+MOST_CLASSES = 65_535
+"""A column of labels has at most this many distinct values."""
+TRUTH = ("False", "True")
+MAPS = "different label maps: "
+MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "\\n", "-", "--", "?", "."))
+"""How programs write a missing cell, in small letters."""
+
+
+def vocabularies_of(session: Session, cells: Cells) -> list[set[str]]:
+    """The distinct texts of each column."""
+    parts = [
+        f"SELECT {n} AS n, CAST({source.cell(column)} AS VARCHAR) AS name FROM {source.relation}"
+        for n, (source, column) in enumerate(cells)
+    ]
+    sql = (
+        f"SELECT DISTINCT n, name FROM ({' UNION ALL '.join(parts)}) WHERE name IS NOT NULL LIMIT {len(cells) * MOST_CLASSES + 1}"
+    )
+    found: list[set[str]] = [set() for _ in cells]
+    for n, name in session.rows(sql, doing="reading the labels"):
+        found[n].add(name)
+    if len(set().union(*found)) > MOST_CLASSES:
+        told = f"{cells[0][0].name}: {cells[0][1]!r} has more than {MOST_CLASSES:,} distinct texts, which is not a set of labels"
+        raise BadInput(f"{told}; pass --label or --probs to choose another column")
+    return found
+
+
+Range = tuple[str, int, int, int]
+"""Where whole numbers are, the least of them, the largest, and how many distinct ones there are."""
+
+
+def ranges_of(session: Session, cells: Cells) -> list[Range]:
+    """The ranges of the classes in columns of whole numbers; the number of distinct ones is 0 where no range is another's, one higher."""
+    parts = [f"SELECT {class_in_sql(source, column, None)} AS v FROM {source.relation}" for source, column in cells]
+    ends = (
+        (n, *session.rows(f"SELECT min(v), max(v) FROM ({part})", doing="reading the labels")[0]) for n, part in enumerate(parts)
+    )
+    found = {n: (int(least), int(most)) for n, least, most in ends if least is not None}
+    shifted = {(least + step, most + step) for least, most in found.values() for step in (-1, 1)}
+    counts = {
+        n: session.rows(f"SELECT count(DISTINCT v) FROM ({parts[n]})", doing="reading the labels")[0][0]
+        for n, pair in found.items()
+        if pair in shifted
+    }
+    return [(f"{cells[n][1]!r} of {cells[n][0].name}", *pair, counts.get(n, 0)) for n, pair in found.items()]
+
+
+def refuse_shifted(ranges: Sequence[Range]) -> None:
+    """Raise `BadInput` where classes count from 0 in one place and from 1 in another, as all numbers of both ranges are there."""
+    whole = [(name, least, most) for name, least, most, count in ranges if count == most - least + 1 > 1]
+    for one, first, last in whole:
+        other = next((name for name, least, most in whole if (least, most) == (1, last + 1)), None)
+        if first == 0 and other is not None:
+            advice = "write the labels of all files alike, or pass --classes with all numbers, in their order"
+            raise BadInput(f"{MAPS}classes are 0 … {last} in {one} and 1 … {last + 1} in {other}; {advice}")
+
+
+def refuse_two_vocabularies(cells: Cells, vocabularies: Sequence[set[str]]) -> None:
+    """Raise `BadInput` where two columns share no class, not even by way of a third column."""
+    filled = [n for n, words in enumerate(vocabularies) if words]
+    reached, waiting = set(vocabularies[filled[0]]), filled[1:]
+    while near := [n for n in waiting if vocabularies[n] & reached]:
+        reached |= set().union(*(vocabularies[n] for n in near))
+        waiting = [n for n in waiting if n not in near]
+    if waiting:
+        (a, b), (c, d) = cells[filled[0]], cells[waiting[0]]
+        one, two = (listed(sorted(vocabularies[n])) for n in (filled[0], waiting[0]))
+        advice = "no class is in both. Write the labels of all files alike, or pass --classes with the names of all classes"
+        raise BadInput(
+            f"{MAPS}{a.name} has {one} in {b!r} and {c.name} has {two} in {d!r}; {advice}",
+            without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r}: {advice}",
+        )
+
+
+def refuse_two_spellings(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
+    """Raise `BadInput` where two classes differ only in capitals, spaces or Unicode form, and no column has both of them."""
+    spellings: dict[str, dict[str, set[int]]] = {}
+    for n, words in enumerate(vocabularies):
+        for word in words:
+            plain = " ".join(unicodedata.normalize("NFKC", word).casefold().split())
+            spellings.setdefault(plain, {}).setdefault(word, set()).add(n)
+    for ways in spellings.values():
+        for one, other in combinations(sorted(ways), 2):
+            if not ways[one] & ways[other]:
+                (a, b), (c, d) = (cells[min(ways[word])] for word in (one, other))
+                words = [repr(word) if word.isascii() else ascii(word) for word in (one, other)]
+                advice = (
+                    "they differ only in capitals, spaces or Unicode form. Write the labels of all files alike, or pass --classes "
+                    "with the names of all classes"
+                )
+                raise BadInput(
+                    f"{MAPS}{a.name} has {words[0]} in {b!r} and {c.name} has {words[1]} in {d!r}; {advice}",
+                    without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r} have alike classes; {advice}",
+                )
+
+
+def refuse_missing(
+    cells: Cells, vocabularies: Sequence[Collection[str]], labels: Collection[tuple[str, str]], *, votes: bool
+) -> str:
+    """Raise `BadInput` where text of a missing cell is in labels or in predictions alone.
+
+    Args:
+        labels: the names of files and their columns that hold true labels; the other cells are predictions.
+        votes: predictions are labels too.
+    Returns:
+        A sentence on such text that is taken for a class; empty where there is none.
+    """
+    seen = {word for words in vocabularies for word in words}
+    texts = {word for word in seen if word.strip().lower() in MISSING and not (word == "-" and "+" in seen)}
+    for word in sorted(texts):
+        having = [cell for cell, words in zip(cells, vocabularies, strict=True) if word in words]
+        in_labels = [(source.name, column) in labels for source, column in having]
+        if (labels and len(set(in_labels)) == 1) or not votes:
+            (source, column), others = having[0], "no file predicts it" if in_labels[0] else "no label is that"
+            told = "looks like a missing cell" + (f": {others}" if votes else "")
+            told += ". Leave missing cells empty, or pass --classes with the names of all classes"
+            raise BadInput(
+                f"{source.name}: {word!r} in {column!r} {told}", without_cells=f"{source.name}: a label in {column!r} {told}"
+            )
+    return f"; {', '.join(map(repr, sorted(texts)))} counted as a class" if texts else ""
+
+
+def class_in_sql(source: Source, column: str, names: Names | None) -> str:
+    """The class 0 … K−1 of a label in SQL; NULL where it is none."""
+    cell, kind = source.cell(column), family(source.columns[column])
+    if kind == "boolean":
+        at = [name.lower() for name in names or ("false", "true")]
+        codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
+        return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
+    if kind == "number":
+        value = source.number(cell)
+        cell = f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+    if kind == "number":
+        return cell
+    whole = source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped
+    return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
