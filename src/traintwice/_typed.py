@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, TypeVar, Union, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
-from traintwice.errors import BadInput, BadSpec
+from traintwice.errors import BadInput, BadSpec, unknown
 
 T = TypeVar("T")
 
@@ -67,6 +67,7 @@ def typed(made: T) -> T:
                 given = signature.bind(*args, **kwargs).arguments
             except TypeError:
                 return function(*args, **kwargs)  # which raises Python's own message about its arguments
+            _check_names(function, signature, given)
             several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
             check_arguments(function, {n: v for n, v in given.items() if signature.parameters[n].kind not in several})
             _remember(seen, (*args, *kwargs.values()))
@@ -81,6 +82,18 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> N
     for name, value in given.items():
         if not fits(value, hints.get(name, Any)):
             raise BadInput(_wrong(name, value, hints[name]), without_cells=f"{name}: expected {_in_words(hints[name])}")
+
+
+def _check_names(function: Callable[..., Any], signature: inspect.Signature, given: Mapping[str, Any]) -> None:
+    """Raise `UnknownName` for a name that neither the function nor the typed dict of its further keywords has."""
+    kinds = {parameter.name: parameter.kind for parameter in signature.parameters.values()}
+    further = next((name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_KEYWORD and name in given), "")
+    hint = hints_of(function).get(further)
+    if further and get_origin(hint) is Unpack:
+        known = [*(name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY), *hints_of(get_args(hint)[0])]
+        for name in given[further]:
+            if name not in known:
+                raise unknown(f"argument of {function.__name__}", name, known, listed="")
 
 
 def _check_first(cls: type) -> None:

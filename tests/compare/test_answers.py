@@ -132,6 +132,7 @@ class TestSlices:
         answer = slices_answer([restless], asked=True)
         assert (answer.verdict, answer.concern) == ("churn above the rest in 1 of 1 group", "inconclusive")
         assert answer.detail.startswith("country is missing: churn 20.0 % against 5.9 % elsewhere")
+        assert slices_answer([restless], asked=True, of_items=True).concern == "unknown"  # tasks differ in churn
 
     def test_nothing_found_and_nothing_looked_at(self, made):
         calm = made.slice_of("country", "AT", 0.06, 0.5)

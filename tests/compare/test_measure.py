@@ -151,8 +151,10 @@ def test_arrays_of_every_kind(draw):
     assert logits["surrogate_churn"].value == pytest.approx(whole["surrogate_churn"].value)
     numbers = measure(probs[:, :, 0] * 100, regression=True)
     assert numbers["regression_difference"].value == pytest.approx(100 * total_variation(probs))
-    with pytest.raises(UnknownName, match="no option of reading named 'lable'"):
+    with pytest.raises(UnknownName, match=r"no argument of measure named 'lable'. Did you mean 'label'\?"):
         measure(probs, lable=labels)
+    with pytest.raises(UnknownName, match=r"no argument of measure named 'threshold'. Did you mean 'thresholds'\?"):
+        measure(probs, threshold=[0.5])
     with pytest.raises(BadInput, match="not all in"):
         measure(probs[:, :, 0] * 100)
     assert "fleiss_kappa" in measure(probs, which=["churn", "fleiss_kappa"])

@@ -84,8 +84,11 @@ def floor_answer(
     return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor, words)}.", detail)
 
 
-def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
-    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
+def slices_answer(every: Sequence[Slice], *, asked: bool, of_items: bool = False) -> Answer:
+    """Groups in which the new model is worse, or changes more than its floor or the other rows.
+
+    Items of an evaluation (``of_items``) differ in churn from task to task, so more churn than elsewhere is expected there.
+    """
     if not every:
         said, way = ("no group has enough rows", "--min-support N") if asked else ("no groups given", "--by COLUMN")
         detail = f"to include smaller groups: {way}" if asked else f"to look into groups: {way}"
@@ -101,7 +104,8 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
     if restless:
         floor = every[0].excess is not None
         said = f"churn above {'its floor' if floor else 'the rest'} in {len(restless):,} of {many}"
-        return Answer("slices", said, "problem" if floor else "inconclusive", f"{said.capitalize()}: {detail}.", detail)
+        concern: Concern = "problem" if floor else "unknown" if of_items else "inconclusive"
+        return Answer("slices", said, concern, f"{said.capitalize()}: {detail}.", detail)
     return Answer("slices", "no significant difference", "fine", f"Slices: no significant difference in {many}.", many)
 
 

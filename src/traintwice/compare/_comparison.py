@@ -262,7 +262,7 @@ def _answers(d: Diff, options: DiffOptions, words: Wording, by: Mapping[str, Seq
     else:
         answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value", words))
     if not d.regression:
-        answers.append(slices_answer(d.slices, asked=bool(by)))
+        answers.append(slices_answer(d.slices, asked=bool(by), of_items=d.outcomes is not None))
     operating = operating_answer(d.decisions, d.swap_sets, words)
     return (*answers, operating) if operating is not None else tuple(answers)
 
