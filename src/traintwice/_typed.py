@@ -311,4 +311,5 @@ def _in_words(kind: Any) -> str:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a table"
     library = "PyTorch" if getattr(only, "__module__", "").partition(".")[0] == "torch" else "traintwice"
-    return "a function" if origin is Callable else f"a {getattr(only, '__name__', 'value')} of {library}"
+    name = getattr(only, "__name__", "value")
+    return "a function" if origin is Callable else f"{'an' if name[0] in 'AEIO' else 'a'} {name} of {library}"

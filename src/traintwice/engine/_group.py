@@ -13,10 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.engine._batches import Batch, batches_of
-from traintwice.engine._group_step import CapturedPass, LogitGradients, LossInputs, ascent, clip, fused_optimizer, memory_of
 from traintwice.engine._loss_inputs import Peers, Teacher
 from traintwice.engine._reading import Examples, TrainingSet
-from traintwice.engine._stack import Block, GroupShape, IOBuffers, Stack, drawn, kept_of, pack, unpack
+from traintwice.engine._stack import (
+    Block,
+    CapturedPass,
+    GroupShape,
+    IOBuffers,
+    LogitGradients,
+    LossInputs,
+    Stack,
+    ascent,
+    clip,
+    drawn,
+    fused_optimizer,
+    kept_of,
+    memory_of,
+    pack,
+    unpack,
+)
 from traintwice.engine._state import (
     State,
     copied,

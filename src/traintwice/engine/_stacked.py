@@ -14,10 +14,9 @@ from traintwice.data import Dataset
 from traintwice.engine._batches import batch_sizes
 from traintwice.engine._execution import Execution, out_of_memory
 from traintwice.engine._group import ReplicaGroup
-from traintwice.engine._group_step import LossInputs, fused_sgd_of
 from traintwice.engine._passes import BoundPasses, Layer, LayerBuffers, blocks_of, layers_of
 from traintwice.engine._reading import rounded_up
-from traintwice.engine._stack import LANES, Block, GroupShape, Stack, pack
+from traintwice.engine._stack import LANES, Block, GroupShape, LossInputs, Stack, fused_sgd_of, pack
 from traintwice.methods import Memories
 from traintwice.nets import Network
 from traintwice.recipes import Recipe

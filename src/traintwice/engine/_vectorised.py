@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from traintwice.engine._group import ReplicaGroup
-from traintwice.engine._group_step import LossInputs
-from traintwice.engine._stack import Block, Drop, GroupShape, IOBuffers, drawn, kept_of
+from traintwice.engine._stack import Block, Drop, GroupShape, IOBuffers, LossInputs, drawn, kept_of
 from traintwice.methods import Memories
 from traintwice.nets import Dropout, Network, SeededDraws, enter_dropout, masks_given
 from traintwice.nets._network import layer_shapes

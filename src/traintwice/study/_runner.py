@@ -12,7 +12,7 @@ from traintwice._processes import Started
 from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
-from traintwice.errors import BadSpec, StoreError
+from traintwice.errors import StoreError
 from traintwice.specs import identity
 from traintwice.study._experiment import Experiment
 from traintwice.study._plan import Plan, plan
@@ -50,8 +50,6 @@ def run(
     Raises:
         StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; finished replicas are kept.
     """
-    if not isinstance(experiment, Experiment):
-        raise BadSpec(f"run: got {type(experiment).__name__}, expected an Experiment")
     store, data = as_store(store), experiment.data.load()
     made = prepare(
         experiment, data, store, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights, execution=execution
