@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 import traintwice
 from traintwice import metrics
+from traintwice._formatting import value_of
 from traintwice.compare import interval, measure
 from traintwice.compare._soft_measures import at_temperature, fit_temperature
 from traintwice.errors import BadInput, TooFewReplicas, UnknownName
@@ -158,6 +159,11 @@ def test_arrays_of_every_kind(draw):
     with pytest.raises(BadInput, match="not all in"):
         measure(probs[:, :, 0] * 100)
     assert "fleiss_kappa" in measure(probs, which=["churn", "fleiss_kappa"])
+    accuracies = [sum(p.argmax() == y for p, y in zip(one, labels, strict=True)) / len(labels) for one in probs]
+    losses = [sum(-np.log(p[y]) for p, y in zip(one, labels, strict=True)) / len(labels) for one in probs]
+    assert whole.spread == pytest.approx({"accuracy": np.std(accuracies, ddof=1), "log_loss": np.std(losses, ddof=1)})
+    assert f"accuracy {value_of(whole.spread['accuracy'], 'fraction').removesuffix(' %')} pp, log loss" in str(whole)
+    assert measure(probs[:2], labels).spread == {}
 
 
 def test_soft_measures_at_one_temperature_for_the_recipe_fitted_on_every_fifth_row(draw):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
 from traintwice._names import entry
 from traintwice._typed import typed
-from traintwice.compare._estimates import few_clusters, summed_estimate, whole_estimate
+from traintwice.compare._estimates import few_clusters, replica_variance, summed_estimate, whole_estimate
 from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.compare._soft_measures import DISTANCES_OF_NUMBERS, Matched, MatchedTemperature, chance_of
@@ -53,6 +53,10 @@ MULTIPLICITY = distinct(["self_consistency", "ambiguity", "discrepancy", "viable
 """Metrics that ``multiplicity=True`` adds: disagreement of equally good models on single rows."""
 
 
+SPREAD = ("accuracy", "mean_score", "log_loss")
+"""Metrics whose standard deviation from one replica to another is shown."""
+
+
 @dataclass(frozen=True)
 class Multiplicity:
     """Distributions over rows of how far the replicas disagree.
@@ -90,6 +94,8 @@ class Measures(Mapping[str, Estimate], Shown):
         read: what was read and how rows were matched.
         matched: soft measures at the recipe's best temperature; None where not asked for.
         few_clusters: a clause where the churn rests on few clusters; else None.
+        spread: standard deviation of accuracy, mean score and log loss from one replica to another on these rows, by metric name;
+            of three replicas or more.
     """
 
     replicas: int
@@ -106,6 +112,7 @@ class Measures(Mapping[str, Estimate], Shown):
     read: Summary
     matched: Matched | None = None
     few_clusters: str | None = None
+    spread: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Estimate:
         return entry("measure", name, self.estimates)
@@ -124,7 +131,7 @@ class Measures(Mapping[str, Estimate], Shown):
             "replicas": self.replicas,
             "examples": self.examples,
             "measures": plain(self.estimates),
-            **{name: plain(getattr(self, name)) for name in (*names, "matched", "read")},
+            **{name: plain(getattr(self, name)) for name in (*names, "matched", "spread", "read")},
         }
 
 
@@ -264,7 +271,14 @@ def _measure(
         read=rows.summary,
         matched=matched,
         few_clusters=few_clusters(streaming["churn"].compute()) if "churn" in found and "churn" in streaming else None,
+        spread={name: _spread(streaming[name]) for name in SPREAD if name in found and rows.replicas > 2},
     )
+
+
+def _spread(accumulator: Accumulator) -> float:
+    """Standard deviation from one replica to another; the jackknife variance of the mean of M replicas is its square by M."""
+    summary = accumulator.compute()
+    return math.sqrt(summary.replicas * replica_variance(summary))
 
 
 def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> None:

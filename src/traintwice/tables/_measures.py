@@ -216,6 +216,9 @@ def _notes(measures: Measures) -> Iterator[str]:
     for target, titles in sorted(about.items(), key=lambda item: -len(item[1])):
         of = "" if len(titles) == max(map(len, about.values())) else f" of {', '.join(titles)}"
         yield f"intervals{of}: {100 * next(iter(measures.values())).level:g} %, for {TARGET_IN_WORDS[target]}"
+    deviations = [f"{measures.definitions[name].title} {_deviation(measures, name)}" for name in measures.spread]
+    if deviations:
+        yield f"standard deviation from one replica to another, on these rows: {', '.join(deviations)}"
     if measures.effective_rows is not None:
         yield f"{measures.effective_rows:,.0f} effective rows by weight"
     if measures.kept is not None:
@@ -232,6 +235,11 @@ def _notes(measures: Measures) -> Iterator[str]:
 
 def _significance(difference: Difference, unit: str) -> str:
     return f"{change(difference.estimate, unit)}, {'significant' if difference.significant else 'inconclusive'}"
+
+
+def _deviation(measures: Measures, name: str) -> str:
+    unit, value = measures.definitions[name].unit, measures.spread[name]
+    return _pp(value) if unit == "fraction" else value_of(value, "number")
 
 
 def _pp(value: float) -> str:
