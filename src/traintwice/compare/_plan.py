@@ -103,11 +103,6 @@ def _holds(m: int) -> np.ndarray:
     return np.array([[float(replica in pair) for pair in _pairs(m)] for replica in range(m)])
 
 
-def _churns(tally: Tally) -> np.ndarray:
-    """The churn of every pair of a recipe's replicas, or its difference between two recipes."""
-    return np.array([float((tally.total(name) / tally.total(ONE))[0]) for name in tally.quantities])
-
-
 def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: float) -> float:
     """The chance that `compare_recipes` finds a difference significant with M replicas of each recipe on N rows; M >= 3."""
     freedom = m - 1
@@ -285,7 +280,8 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Var
                 tally.add(RowValues(block))
         n = rows.summary.rows
     on_rows = [row_components(tally, size, n) for tally, size in zip(pairs, sizes, strict=False)]
-    over_rows = [pair_components(_churns(tally), size) for tally, size in zip(pairs, sizes, strict=False)]
+    churns = [np.array([float((tally.total(name) / tally.total(ONE))[0]) for name in tally.quantities]) for tally in pairs]
+    over_rows = [pair_components(of_pairs, size) for of_pairs, size in zip(churns, sizes, strict=False)]
     tau = [sum(parts[i] for parts in on_rows) for i in (1, 2)]
     zeta = [sum(max(parts[i] - t[i + 1] / n, 0.0) for parts, t in zip(over_rows, on_rows, strict=True)) for i in (0, 1)]
     variance = on_rows[0][0]

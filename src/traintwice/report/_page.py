@@ -22,6 +22,7 @@ from traintwice.report._recipe_charts import accuracy_churn, accuracy_churn_of_m
 from traintwice.report._style import Figure
 from traintwice.study import MATCHED, Results, Verdict, component_table, progressive_findings, source_shares, verdict
 from traintwice.tables import Table
+from traintwice.tables._words import counted
 
 HEADLINES = (metrics.churn, metrics.accuracy)
 """Measures of the baseline that have a card."""
@@ -135,9 +136,16 @@ def _cards(results: Results, found: Verdict) -> list[Card]:
         if findings:
             named = [f"{f.row}: {in_points(f.churn, digits)} pp" for f in findings[:MOST_ON_CARD]]
             more = [f"{len(findings) - MOST_ON_CARD:,} more"] if len(findings) > MOST_ON_CARD else []
-            answer = f"{len(findings):,} of {found.comparisons:,} recipe{'s' if found.comparisons > 1 else ''}"
             heading, mark, concern = KINDS[kind]
-            cards.append(Card(heading, answer, concern, parts=(*named, *more), sign=mark))
+            cards.append(
+                Card(
+                    heading,
+                    f"{len(findings):,} of {counted(found.comparisons, 'recipe')}",
+                    concern,
+                    parts=(*named, *more),
+                    sign=mark,
+                )
+            )
     return cards
 
 

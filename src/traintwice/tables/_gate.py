@@ -11,7 +11,7 @@ from traintwice._installed import made_by
 from traintwice.compare import _ledger as ledger
 from traintwice.compare._ledger import History, Launch
 from traintwice.compare._parts import slice_name
-from traintwice.compare._results import Diff
+from traintwice.compare._results import LAUNCHES, Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
 from traintwice.tables._diff import answers, notes
 from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
@@ -181,8 +181,7 @@ def history_sheet(found: History) -> Sheet:
     first, last = found.launches[0], found.launches[-1]
     gates = [launch.outcome for launch in found.launches if launch.outcome is not None]
     counts = ", ".join(f"{gates.count(word)} {word}" for word in ("kept", "over", "inconclusive") if word in gates)
-    many = f"{len(found.launches):,} launch{'' if len(found.launches) == 1 else 'es'}"
-    headline = f"{visible(found.path)} · {many} from {first.date[:10]} to {last.date[:10]}"
+    headline = f"{visible(found.path)} · {LAUNCHES.count(len(found.launches))} from {first.date[:10]} to {last.date[:10]}"
     verdict = f"Last launch: {visible(last.headline)}{'' if last.outcome is None else f' Gate: {last.outcome}.'}"
     return Sheet(
         headline, verdict, tables=(launches_table(found),), notes=(*([f"gates: {counts}"] if counts else []), *found.notes)
