@@ -290,12 +290,16 @@ def test_recall_and_precision_of_two_classes_are_paired(draw, kind):
         old, new = (getattr(metrics, name).measure(Predictions(probs[m : m + 1], y, **of)) for m in (0, 1))
         found = next(q for q in d.quality if q.name == name)
         z = new.influence - old.influence
-        units, totals = (600, z) if kind == "weights" else (len(np.unique(of["clusters"])), np.bincount(of["clusters"], z))
+        w = known.get("weight", np.ones(600))
+        units, totals = w.sum() ** 2 / np.sum(w**2), z
+        if kind == "clusters":
+            units, totals = len(np.unique(of["clusters"])), np.bincount(of["clusters"], z)
         error = np.sqrt(units / (units - 1) * np.sum(totals**2)) / 600
         freedom = units - 1
-        if kind == "clusters" and name != "precision":  # the clusters in which rows change
+        if name != "precision":  # the rows, or clusters, that change
             right = (probs.argmax(axis=2) == y) & ((y == 1) | (name == "accuracy"))
-            changed = np.bincount(of["clusters"], right[0] != right[1])
+            changed = (right[0] != right[1]) * w
+            changed = np.bincount(of["clusters"], changed) if kind == "clusters" else changed
             freedom = changed.sum() ** 2 / np.sum(changed**2) - 1
             assert 10 < freedom < units - 1
         half = stats.t.ppf(0.975, freedom) * error
@@ -303,6 +307,53 @@ def test_recall_and_precision_of_two_classes_are_paired(draw, kind):
         assert_allclose([found.old.low, found.old.high], [interval(old).low, interval(old).high], rtol=1e-6)
         assert_allclose([found.change.low, found.change.high], new.value - old.value + np.array([-half, half]), rtol=1e-6)
         assert_allclose(found.p_value, 2 * stats.t.sf(abs(new.value - old.value) / error, freedom), rtol=1e-6)
+
+
+class TestWeights:
+    def test_rows_of_weight_zero_are_as_if_left_out(self, draw):
+        probs, y = draw(6, 300, 2)
+        w = np.where(np.arange(300) % 3 == 0, np.random.default_rng(0).random(300) + 0.2, 0.0)
+        group, kept = (np.arange(300) // 150).astype(str), w > 0
+
+        def found(rows, clusters=None):
+            floor = [p[rows] for p in probs[2:]]
+            options = {"label": y[rows], "weight": w[rows], "by": {"g": group[rows]}, "min_support": 1, "cluster": clusters}
+            d = diff(probs[0][rows], probs[1][rows], floor=floor, **options)
+            every = [e for q in d.quality for e in (q.old, q.new, q.change)] + [m.estimate for m in d.measures]
+            every += [f.ratio for f in d.floors] + [t.change for s in d.slices for t in s.tests]
+            tests = [q.p_value for q in d.quality if q.p_value is not None] + [t.p_value for s in d.slices for t in s.tests]
+            return [e.value for e in every] + [e.low for e in every] + [e.high for e in every] + tests
+
+        for clusters in (None, np.arange(300) // 5):
+            some = None if clusters is None else clusters[kept]
+            assert_allclose(found(np.ones(300, bool), clusters), found(kept, some), rtol=1e-7, atol=1e-9)
+
+    def test_few_rows_that_hold_the_weight_are_few_units(self):
+        y, new = np.zeros(400, int), np.zeros(400, int)
+        new[:3] = 1
+        w = np.r_[np.full(3, 1e6), np.full(397, 1e-6)]
+        d = diff(y, new, label=y, weight=w, floor=[np.roll(new, 50 * k) for k in range(1, 6)])
+        accuracy = next(q for q in d.quality if q.name == "accuracy")
+        assert accuracy.change.value == pytest.approx(-1)
+        assert_allclose([accuracy.change.low, accuracy.change.high], change_of_share(3, 0, 3, 0.95), rtol=1e-6)
+        assert accuracy.p_value == pytest.approx(2**-2)  # three rows of equal sign
+        w[0] = 1e12
+        d = diff(y, new, label=y, weight=w, floor=[np.roll(new, 50 * k) for k in range(1, 6)])
+        accuracy = next(q for q in d.quality if q.name == "accuracy")
+        assert accuracy.p_value == pytest.approx(1, abs=1e-4)
+        assert d.floors[0].verdict == "inconclusive"
+        assert "one row has nearly all the weight" in d.floors[0].reason
+
+    def test_the_rows_that_change_are_the_degrees_of_freedom_of_a_change(self):
+        y, new, w = np.zeros(500, int), np.zeros(500, int), np.random.default_rng(0).random(500) + 0.5
+        new[:4] = 1
+        d = diff(y, new, label=y, weight=w)
+        accuracy = next(q for q in d.quality if q.name == "accuracy")
+        change, n = -w[:4].sum() / w.sum(), w.sum() ** 2 / np.sum(w**2)
+        variance = n / (n - 1) * np.sum((w * (-new - change)) ** 2) / w.sum() ** 2
+        freedom = w[:4].sum() ** 2 / np.sum(w[:4] ** 2) - 1
+        assert_allclose(accuracy.p_value, 2 * stats.t.sf(-change / np.sqrt(variance), freedom), rtol=1e-6)
+        assert accuracy.p_value > 0.05  # as McNemar's 0.125 of four rows
 
 
 def test_bias_and_other_measures_that_are_asked_for(draw):

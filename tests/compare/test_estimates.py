@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -349,7 +350,28 @@ class TestGap:
         y = np.zeros(9, int)
         right, wrong = accuracy.measure(np.zeros((3, 9), int), y), accuracy.measure(np.ones((3, 9), int), y)
         [d] = compare_with_baseline([(right, wrong)])
-        assert (d.estimate.value, d.p_value, d.significant, d.more_replicas) == (1.0, 0.0, True, 0)
+        assert (d.estimate.value, d.p_value, d.significant, d.more_replicas) == (1.0, 2**-8, True, 0)  # a sign test of 9 rows
+
+    def test_a_difference_of_rounding_is_none(self):
+        y, w, none = np.zeros(40, int), np.full(40, 0.1), np.full(3, 0.3)
+        of = accuracy.measure(Predictions(np.zeros((3, 40), int), y, w))
+        one, other = (replace(of, value=v, jackknife_values=none) for v in (0.3, 0.1 + 0.2))
+        assert other.value != one.value
+        found = gap(one, other, 0.0, 40, is_paired=False).difference(0.95)
+        missing = 1 - 0.025 ** (1 / 40)
+        assert (found.p_value, found.significant, found.more_replicas) == (1.0, False, None)
+        assert_allclose([found.estimate.value, found.estimate.low, found.estimate.high], [0, -missing, missing])
+
+    def test_paired_sums_the_influences_of_a_cluster(self, draw):
+        (a, y), (b, _) = draw(4, 90, 3), draw(4, 90, 3, seed=1)
+        clusters = np.arange(90) // 6
+        one, other = (accuracy.measure(Predictions(p, y, clusters=clusters)) for p in (a, b))
+        right = [(p.argmax(axis=2) == y).mean(axis=0) for p in (a, b)]
+        z = right[0] - right[1] - (right[0].mean() - right[1].mean())
+        variance = 15 / 14 * np.sum(np.bincount(clusters, z) ** 2) / 90**2
+        found = paired(one, other)
+        assert found.units == 15
+        assert_allclose([found.of_examples.variance, found.of_examples.freedom], [variance, 14])
 
     def test_two_replicas_make_nothing_significant(self):
         """However large the difference: it holds for these models alone."""

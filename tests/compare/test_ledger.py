@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 import traintwice
 from traintwice.compare._floor import Pairs, noise_floor
@@ -121,6 +122,13 @@ def test_operating_points_have_floors_of_launches(tmp_path):
         found = traintwice.diff(old, new, **options)
     assert found.decisions[0].floor.retrains == found.swap_sets[0].floor.retrains == 4
     assert {a.question: a for a in found.answers}["operating point"].verdict != "no retrains given"
+    # Swapped rows are counted among the 100 of the top, not among all rows.
+    floor = found.swap_sets[0].floor
+    counts = 100 * np.array([floor.value, *floor.each])
+    expected = noise_floor(
+        Pairs(4, 0), counts, 100, None, name="", title="", unit="fraction", level=0.95, margin=1.5, units=100
+    ).ratio
+    assert_allclose([floor.ratio.low, floor.ratio.high], [expected.low, expected.high])
 
 
 def test_a_line_that_a_killed_run_left_is_recognised_and_kept_apart(stream):

@@ -28,9 +28,10 @@ def test_unpaired_adds_the_replica_parts(draw, kind):
     for name in names:
         first, second = (getattr(metrics, name).measure(Predictions(p, y, w, clusters=clusters)) for p in (a, b))
         z = second.influence - first.influence
-        units = 300 if clusters is None else len(np.unique(clusters))
-        totals = z if clusters is None else np.bincount(clusters, z)
-        of_examples = units / (units - 1) * np.sum(totals**2) / 300**2
+        exactly = 300 if clusters is None else len(np.unique(clusters))
+        exactly = exactly if w is None else w.sum() ** 2 / np.sum(w**2)
+        units, totals = int(exactly), z if clusters is None else np.bincount(clusters, z)
+        of_examples = exactly / (exactly - 1) * np.sum(totals**2) / 300**2
         parts = [(replica_variance(first), 4), (replica_variance(second), 6), (of_examples, units - 1)]
         found = c[name].difference
         half = math.sqrt(sum(t_of(df) ** 2 * v for v, df in parts))

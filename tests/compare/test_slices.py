@@ -176,6 +176,24 @@ def test_with_clusters_the_tests_are_t_tests_over_clusters(floor):
         assert_allclose(s.tests[0].p_value, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("of", ["weight", "cluster"])
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_slice_in_which_every_row_changes_or_none_differs_from_others(of, changed):
+    old, group, rng = np.zeros(1000, int), (np.arange(1000) >= 900).astype(int), np.random.default_rng(0)
+    new = np.where(group == 1, changed, rng.random(1000) < 0.5)
+    units = {"weight": rng.random(1000) + 0.5, "cluster": np.arange(1000) // 2}[of]
+    found = {s.value: s for s in diff(old, new, by={"g": group}, **{of: units}).slices}
+    w = units if of == "weight" else np.ones(1000)
+    share = np.average(new != old, weights=w)
+    n = w[900:].sum() ** 2 / np.sum(w[900:] ** 2) if of == "weight" else 50
+    z = w[:900] * (new[:900] - np.average(new[:900], weights=w[:900])) / w[:900].sum()
+    z, rest = (z, w[:900].sum() ** 2 / np.sum(w[:900] ** 2)) if of == "weight" else (z.reshape(-1, 2).sum(axis=1), 450)
+    variance = share * (1 - share) / n + rest / (rest - 1) * np.sum(z**2)
+    gap = changed - np.average(new[:900], weights=w[:900])
+    assert_allclose(found["1"].tests[0].p_value, 2 * stats.t.sf(abs(gap) / np.sqrt(variance), n - 1), rtol=1e-6)
+    assert found["1"].moved
+
+
 def test_rows_in_another_order_give_the_same_slices(draw):
     probs, y = draw(6, 400, 3)
     group = np.array(["a", None, "c", "d"], dtype=object)[np.arange(400) % 4]

@@ -58,10 +58,11 @@ def test_root_mean_squared_error_changes_row_by_row_too(weighted):
     root = np.sqrt(mean)
     assert_allclose([found.old.value, found.new.value, found.change.value], [*root, root[1] - root[0]])
     z = w / w.mean() * (((new - t) ** 2 - mean[1]) / (2 * root[1]) - ((old - t) ** 2 - mean[0]) / (2 * root[0]))
-    error = z.std(ddof=1) / 20 if not weighted else math.sqrt(400 / 399 * np.sum(z**2)) / 400
-    half = stats.t.ppf(0.975, 399) * error
+    n = w.sum() ** 2 / np.sum(w**2)
+    error = math.sqrt(n / (n - 1) * np.sum(z**2)) / 400
+    half = stats.t.ppf(0.975, n - 1) * error
     assert_allclose([found.change.low, found.change.high], [root[1] - root[0] - half, root[1] - root[0] + half])
-    assert_allclose(found.p_value, 2 * stats.t.sf(abs(root[1] - root[0]) / error, 399))
+    assert_allclose(found.p_value, 2 * stats.t.sf(abs(root[1] - root[0]) / error, int(n) - 1))
 
 
 def test_measures_between_models_are_the_metrics(draw):

@@ -8,7 +8,7 @@ from scipy import stats
 from traintwice.compare import diff
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
 from traintwice.gates import Budget, gate, gate_file, self_test
-from traintwice.statistics._inference import scaled_bounds
+from traintwice.statistics._inference import scaled_bounds, wilson
 
 
 @pytest.fixture
@@ -394,3 +394,12 @@ def test_with_nothing_changed_a_budget_against_the_floor_is_rarely_over():
     rng = np.random.default_rng(0)
     votes = (rng.random((6, 400)) < 0.15).astype(int)
     assert self_test(list(votes), [Budget("churn", max=1.0, against="times floor")]).over.value <= 0.05
+
+
+def test_self_test_without_variation_between_models_has_wilsons_interval():
+    """Two pairs of copies: each of four models is over against two of the other three."""
+    votes = np.zeros((4, 200), int)
+    votes[2:, :100] = 1
+    found = self_test(list(votes), [Budget("churn", max=0.2)])
+    assert found.over.value == pytest.approx(2 / 3)
+    assert_allclose([found.over.low, found.over.high], wilson(2 / 3, 2, 0.95))

@@ -169,7 +169,8 @@ def test_each_group_is_the_metric_on_its_rows(draw, metric, clustered):
         ).summary
         assert_allclose([found[g].value, found[g].example_variance], [of.value, of.example_variance], rtol=1e-9)
         assert found[g].examples == inside.sum()
-        assert found[g].units == (len(np.unique(clusters[inside])) if clustered else inside.sum())
+        effective = w[inside].sum() ** 2 / np.sum(w[inside] ** 2)
+        assert found[g].units == (len(np.unique(clusters[inside])) if clustered else int(effective))
 
 
 def test_a_group_without_a_denominator_has_no_value_and_others_have():
@@ -255,7 +256,8 @@ def test_the_variance_is_that_of_the_difference_of_influences(sets, metric, clus
     for g in range(3):
         inside = groups == g
         one, other = (metric.measure(Predictions(p[:, inside], y[inside], w[inside])) for p in (first, second))
-        variance, units = influence_variance(other.influence - one.influence, clusters[inside] if clustered else None)
+        effective = None if clustered else w[inside].sum() ** 2 / np.sum(w[inside] ** 2)
+        variance, units = influence_variance(other.influence - one.influence, clusters[inside] if clustered else None, effective)
         assert_allclose([by_group[g].value, by_group[g].example_variance], [other.value - one.value, variance], rtol=1e-8)
         assert by_group[g].units == units
 
@@ -285,3 +287,18 @@ def test_rows_without_a_value_are_named():
     assert both.missing == "needs labels"
     with pytest.raises(BadInput, match="has no value by slice"):
         PairedAccumulator(metrics.root_mean_squared_error).by_group()
+
+
+def test_a_batch_without_weight_adds_nothing():
+    votes, y = np.array([[0, 1, 0], [0, 0, 1]]), np.array([0, 1, 1])
+    a = Accumulator(churn).update(votes, y, np.zeros(3))
+    with pytest.raises(BadInput, match="no examples of positive weight"):
+        a.compute()
+    assert a.update(votes, y, np.array([1.0, 2.0, 1.0])).compute().value == 0.75
+
+
+def test_the_first_infinite_row_is_one_with_a_weight():
+    probs, y = np.array([[[1.0, 0.0]] * 3]), np.array([1, 0, 1])
+    a = Accumulator(metrics.log_loss)
+    a.add(Predictions(probs, y, np.array([0.0, 1.0, 1.0])))
+    assert a.infinite.row == 2

@@ -9,7 +9,6 @@ def by_definition(u, w, form, *, groups=None, clusters=None):
     """rows, units, Σ w², Σ w form · (1, u) and U/(U − 1) Σ_g (form · a_g)² of every group, as loops."""
     n = u.shape[1]
     groups = np.zeros(n, int) if groups is None else groups
-    clusters = np.arange(n) if clusters is None else clusters
     found = []
     for g in range(groups.max() + 1):
         totals = {}
@@ -17,9 +16,10 @@ def by_definition(u, w, form, *, groups=None, clusters=None):
         for i in range(n):
             if groups[i] == g:
                 part = w[i] * (form[0] + sum(form[1 + c] * u[c, i] for c in range(len(u))))
-                totals[clusters[i]] = totals.get(clusters[i], 0.0) + part
+                unit = i if clusters is None else clusters[i]
+                totals[unit] = totals.get(unit, 0.0) + part
                 rows, squares, linear = rows + 1, squares + w[i] ** 2, linear + part
-        units = len(totals)
+        units = len(totals) if clusters is not None else sum(w[groups == g]) ** 2 / squares
         spread = sum(t * t for t in totals.values()) * units / (units - 1) if units > 1 else np.nan
         found.append((rows, units, squares, linear, spread))
     return np.array(found).T

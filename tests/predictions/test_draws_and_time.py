@@ -201,6 +201,15 @@ def test_ranges_of_numbers(times, names):
         assert list(dict.fromkeys(found)) == names
 
 
+@pytest.mark.parametrize("zone", ["+05:30", "Z", ""])
+def test_texts_with_a_zone_are_times_of_utc(zone):
+    clock = ["2024-03-01T00:30:00", "2024-03-01T06:00:00", "2024-03-03"]
+    times = np.array([c + zone * ("T" in c) for c in clock])
+    with open_predictions({"id": np.arange(3), "p": np.full(3, 0.5), "t": times}, time="t") as one:
+        found = one.read().groups["t"].tolist()
+    assert [p[:10] for p in found] == ["2024-02-29" if zone == "+05:30" else "2024-03-01", "2024-03-01", "2024-03-03"]
+
+
 def test_times_that_are_missing_or_are_not_times():
     table = {"id": np.arange(3), "p": np.full(3, 0.5)}
     with open_predictions(table | {"t": np.array([1.0, np.nan, 3.0])}, time="t", by=None) as one:

@@ -289,12 +289,14 @@ def _floor(name: str, now: Estimate, launches: Sequence[Launch], found: Diff, ma
     past = [launch.numbers[name] for launch in launches if name in launch.numbers and math.isfinite(launch.numbers[name].value)]
     if not past or not math.isfinite(now.value):
         return None
-    rows = float(found.alignment.labelled if name == "negative_flips" else found.alignment.rows)
+    rows, clustered = float(now.examples), found.alignment.clusters is not None
+    effective = None if clustered else found.effective_rows
     counts = np.array([e.value for e in (now, *past)]) * rows
     errors = np.array([e.standard_error for e in (now, *past)]) * rows
     unit: Unit = next((m.unit for m in found.measures if m.name == name), "fraction")
     title = TITLES.get(name, name.replace("decisions(", "decisions at ").replace("swapped(", "swapped of the top ").rstrip(")"))
     return noise_floor(
         Pairs(len(past), 0), counts, rows, lambda form: float(np.sum(form**2 * errors**2)), name=name, title=title, unit=unit,
-        level=found.level, margin=margin, units=found.alignment.units, clustered=found.alignment.clusters is not None, words=words,
+        level=found.level, margin=margin, units=found.alignment.units if effective is None else int(effective),
+        clustered=clustered, weighted=effective is not None, words=words,
     )  # fmt: skip

@@ -149,7 +149,7 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
     s = t.summaries(Ratio("", "", {cross: 1.0}, {within: 1.0}, share=False))[g]
     units = s.units or 1
     variance = s.example_variance / s.value**2 if s.value > 0 else math.nan  # of the logarithm
-    half = half_width((Part(variance, max(units - 1, 1)),), options.level) if not math.isnan(variance) else math.nan
+    half = half_width((Part(variance, units - 1),), options.level) if not math.isnan(variance) else math.nan
     value = between / own if own > 0 else math.nan if between == 0 else math.inf
     low, high = (value * math.exp(-half), value * math.exp(half)) if math.isfinite(half) else (math.nan, math.nan)
     rows = round(n)

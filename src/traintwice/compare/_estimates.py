@@ -10,12 +10,13 @@ from traintwice._typed import typed
 from traintwice.compare._inputs import check_level
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Measurement, Metric, Summary
-from traintwice.metrics._summaries import effective_units, influence_variance
+from traintwice.metrics._summaries import effective_units
 from traintwice.predictions import Predictions
 from traintwice.statistics._inference import (
     NO_BOUNDS,
     Bounds,
     Part,
+    Scale,
     half_width,
     holm,
     least_that,
@@ -32,7 +33,7 @@ FEW_CLUSTERS = 8
 """Below so many effective clusters an interval is wide, and a sentence says so."""
 
 ROUNDING = 1e-12
-"""A half-width below this is what rounding leaves of none."""
+"""A distance, or a variance, below this is what rounding leaves of none."""
 
 
 @typed
@@ -110,7 +111,6 @@ def interval(measurement: Summary, *, level: float = 0.95, target: Target = "bot
     check_level(level)
     s = measurement
     of_replicas, of_examples = s.replica_variance, s.example_variance
-    units = s.examples if s.units is None else s.units
     if math.isnan(of_replicas):
         if target == "replicas":
             if s.jackknife_values is None:
@@ -131,7 +131,7 @@ def interval(measurement: Summary, *, level: float = 0.95, target: Target = "bot
     if target != "replicas":
         parts.append(Part(of_examples, s.freedom))
     variance = sum(p.variance for p in parts)
-    low, high = _bounds(s, tuple(parts), units, level, alone=target == "examples")
+    low, high = _bounds(s, tuple(parts), level, alone=target == "examples")
     error = math.sqrt(variance) if variance >= 0 and s.scale != "none" else math.nan
     return Estimate(s.value, low, high, error, s.replicas, s.examples, level, target, s.units)
 
@@ -159,7 +159,7 @@ def whole_estimate(metric: Metric, predictions: Predictions, level: float, left_
 
 def p_of_no_change(change: Estimate) -> float:
     """Two-sided p-value of a change being zero, by a t test over its units."""
-    return p_of_zero(change.value, change.standard_error**2, max((change.units or 2) - 1, 1))
+    return p_of_zero(change.value, change.standard_error**2, (change.units or change.examples) - 1)
 
 
 def few_clusters(s: Summary) -> str | None:
@@ -172,31 +172,34 @@ def few_clusters(s: Summary) -> str | None:
     return f"{rests}; more rows of the same clusters do not help"
 
 
-def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, alone: bool) -> Bounds:
+def _bounds(s: Summary, parts: tuple[Part, ...], level: float, *, alone: bool) -> Bounds:
     if s.scale == "none" or not math.isfinite(s.value):
         return NO_BOUNDS
+    units = s.independent
     if s.share and alone and s.replicas <= 2:
         variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
         rows = (s.examples if s.effective is None else s.effective) * s.base
         worth = fewest = min(rows, units * s.base)  # where nothing was seen, only clusters count
-        if 0 < s.value < 1 and (units > 1 or not s.clustered):  # one cluster does not show how clusters vary
-            worth = effective_units(s.value, variance, rows, level, s.freedom if s.clustered else math.inf)
+        share = s.value if ROUNDING < s.value < 1 - ROUNDING else float(round(s.value))
+        if 0 < share < 1 and (units > 1 or not s.clustered):  # one cluster does not show how clusters vary
+            worth = effective_units(share, variance, rows, level, s.freedom if s.clustered else math.inf)
         if s.clustered:  # a cluster counts as one row at least; its rows may be independent
             worth = max(worth, min(fewest, s.effective_clusters or units))
-        return wilson(s.value, worth, level)
-    half = half_width(parts, level)
-    if half < ROUNDING and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
-        return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])
-    return scaled_bounds(s.value, half, s.scale, most=s.most)
+        return wilson(share, worth, level)
+    return _bounds_of(s.value, half_width(parts, level), s.scale, s.most, units * s.base, level)
 
 
-def _bounds_at_the_end(s: Summary, rest: float) -> Bounds:
-    """The bounds of a measure that is 0, or as large as it can be, on all units; ``rest`` is the exact bound of a share of 0."""
-    if math.isinf(s.most):
+def _bounds_of(value: float, half: float, scale: Scale, most: float, units: float, level: float) -> Bounds:
+    """Bounds on a scale; of a measure that is 0, or as large as it can be, on all units, those of the exact binomial."""
+    ends = (0.0, most, -most) if math.isfinite(most) else (0.0,) if scale != "plain" else ()
+    end = next((e for e in ends if half < math.sqrt(ROUNDING) and abs(value - e) < ROUNDING), None)
+    if end is None:
+        return scaled_bounds(value, half, scale, most=most)
+    rest = wilson(0.0, units, level)[1]
+    if math.isinf(most):
         return 0.0, rest / (1 - rest) if rest < 1 else math.inf
-    rest *= s.most
-    least = -rest if s.scale == "plain" else 0.0
-    return (least, rest) if s.value == 0.0 else (s.most - rest, s.most)
+    least = -most if scale == "plain" else 0.0
+    return max(end - rest * most, least), min(end + rest * most, most)
 
 
 @dataclass(frozen=True)
@@ -231,11 +234,10 @@ class Gap:
     """The difference of two recipes and the parts of its variance.
 
     Attributes:
-        value: second minus first.
+        value, most: second minus first; the largest difference possible.
         of_replicas: one part where the recipes are paired by replica, else one of each recipe; empty where replicas cannot be left out.
         of_examples: the example part.
         replicas, examples, units: as in `Summary`; the smaller number of replicas.
-        most: the largest difference possible.
     """
 
     value: float
@@ -249,10 +251,10 @@ class Gap:
     def estimate(self, level: float) -> Estimate:
         """The difference with its interval."""
         parts = (*self.of_replicas, self.of_examples)
-        low, high = scaled_bounds(self.value, half_width(parts, level), "plain", most=self.most)
-        error = math.sqrt(sum(p.variance for p in parts))
+        low, high = _bounds_of(self.value, half_width(parts, level), "plain", self.most, self.units, level)
         target: Target = "both" if self.of_replicas else "examples"
-        return Estimate(self.value, max(low, -self.most), high, error, self.replicas, self.examples, level, target, self.units)
+        error, seen = math.sqrt(sum(p.variance for p in parts)), (self.replicas, self.examples)
+        return Estimate(self.value, low, high, error, *seen, level, target, self.units)
 
     def p_value(self) -> float:
         """The larger p-value of the two parts (see `docs/concepts/definitions.md`)."""
@@ -260,7 +262,8 @@ class Gap:
         if not self.of_replicas:
             return of_examples
         replicas = sum(p.variance for p in self.of_replicas)
-        return max(p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas)), of_examples)
+        of_replicas = p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas)) if replicas else 0.0
+        return max(of_replicas, of_examples)
 
     def with_replicas(self, factor: float) -> Gap:
         """The same difference were there so many times as many replicas of both."""
@@ -290,7 +293,7 @@ def paired(first: Measurement, second: Measurement) -> Gap:
         first, second: the same metric of two recipes of one study, on the same examples, with equally many replicas.
     Returns:
         A `Gap`. Its leave-one-out values drop replica m from both together, which is right because the recipes of a study share
-        their streams; its example part is that of the difference of influences.
+        their streams; its example part is that of the difference of influences, summed within clusters where there are some.
     Raises:
         BadInput: different numbers of replicas or examples.
     Source:
@@ -301,13 +304,14 @@ def paired(first: Measurement, second: Measurement) -> Gap:
             f"paired comparison: got {first.replicas} replicas x {first.examples} examples against {second.replicas} x "
             f"{second.examples}; expected the same numbers of both"
         )
-    variance, units = influence_variance(first.influence - second.influence)
+    variance, units = first.variance_of(first.influence - second.influence)
     return gap(second, first, variance, units, is_paired=True)
 
 
 def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_paired: bool) -> Gap:
     """The difference second − first of two summaries; paired, replica m leaves both together, else the two replica parts add."""
-    value = second.value - first.value
+    equal = math.isclose(first.value, second.value, rel_tol=ROUNDING)
+    value = 0.0 if equal else second.value - first.value
     if is_paired and first.jackknife_values is not None and second.jackknife_values is not None:
         summaries = [replace(second, value=value, jackknife_values=second.jackknife_values - first.jackknife_values)]
     else:
@@ -317,7 +321,7 @@ def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_p
     return Gap(
         value,
         parts if known else (),
-        Part(of_examples, max(units - 1, 1)),
+        Part(of_examples, units - 1),
         min(first.replicas, second.replicas),
         first.examples,
         units,
@@ -340,8 +344,7 @@ def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, l
     gaps = [paired(recipe, baseline) for recipe, baseline in pairs]
     p_values = [g.p_value() for g in gaps]
     by_size = sorted(range(len(gaps)), key=lambda i: p_values[i])
-    # what Holm multiplies the i-th smallest p-value by
     return [
-        g.difference(level, adjusted, len(gaps) - by_size.index(i))
+        g.difference(level, adjusted, len(gaps) - by_size.index(i))  # what Holm multiplies the i-th smallest p-value by
         for i, (g, adjusted) in enumerate(zip(gaps, holm(p_values), strict=True))
     ]

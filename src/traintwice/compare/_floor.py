@@ -83,6 +83,7 @@ def noise_floor(
     margin: float,
     units: int,
     clustered: bool = False,
+    weighted: bool = False,
     identical: str | None = None,
     words: Wording = RETRAINS,
 ) -> NoiseFloor:
@@ -95,13 +96,14 @@ def noise_floor(
     Args:
         pairs, counts, rows: the models, how many rows change between those of each pair, and how many rows there are (sums of weights).
         variance_of: the example part of the variance of a linear form of ``counts``; None: counts then vary as Poisson counts do.
-        units: independent units of the example part; with ``clustered`` they are clusters, and z becomes t with units − 1.
+        units: independent units of the example part; with ``clustered`` they are clusters, with ``weighted`` the effective number of
+            rows, and z becomes t with units − 1.
         identical: which models are bit-identical, in words; no verdict then.
     Source:
         docs/concepts/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
     """
-    one_cluster = clustered and units == 1
-    edge = t_quantile(0.5 + level / 2, units - 1 if clustered and not one_cluster else math.inf)
+    one_unit = (clustered or weighted) and units <= 1
+    edge = t_quantile(0.5 + level / 2, units - 1 if (clustered or weighted) and not one_unit else math.inf)
     shape = _Shape(pairs, counts.astype(np.float64), variance_of, edge, level)
     of_floor = pairs.floor(pairs.olds, pairs.news)
     change, floor = float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows, float(of_floor @ counts) / rows
@@ -119,8 +121,10 @@ def noise_floor(
     base = float(of_floor @ shape.counts) / rows
     excess = estimate(change - floor, base * (low - 1), base * (high - 1), error * floor)
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
-    if identical is None and one_cluster:
+    if identical is None and one_unit:
         identical = "all rows are in one cluster, which does not show how clusters vary"
+        if not clustered:
+            identical = "one row has nearly all the weight"
     if identical is not None or (alike and counts[1:].any()):
         ratio, excess = (replace(e, low=math.nan, high=math.nan) for e in (ratio, excess))
     if alike and identical is None:
@@ -129,7 +133,7 @@ def noise_floor(
     verdict: Judgement = "inconclusive"
     more: int | None = 0
     if identical is not None:
-        more = None if one_cluster else ASK_FOR
+        more = None if one_unit else ASK_FOR
     elif few < LEAST or not known:
         more = max(ASK_FOR - few, 1)
     elif (verdict := judged(low, high, margin)) == "inconclusive":
@@ -290,6 +294,7 @@ def floors_of(
             unit="number" if name == "regression_difference" else "fraction",
             units=int(tally.moments.units[0]),
             clustered=tally.clustered,
+            weighted=tally.weighted,
         )
     return found
 

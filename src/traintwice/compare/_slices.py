@@ -56,7 +56,9 @@ def change_estimate(
     """The change of a share of a group from old to new, and its p-value of no change.
 
     Rows of equal weight that are units of their own: Bonett and Price's interval and McNemar's exact p (with ``mid`` its mid-p, for
-    slices); else the cluster-robust variance with t, its degrees of freedom from the clusters in which rows change.
+    slices); else the (cluster-robust) variance with t, its degrees of freedom from the rows (clusters) that change. With weights the
+    interval is at least as wide as Bonett and Price's of as many rows of equal weight, and p at least as large as in a sign test of the
+    rows that change.
     """
     found = interval(summary, level=level)
     if ratio.flips is None:
@@ -67,11 +69,16 @@ def change_estimate(
         low, high = change_of_share(worse, better, float(tally.total(ratio.bottom)[g]), level)
         return replace(found, low=low, high=high), mcnemar(round(worse), round(better), mid=mid)
     if worse == better == 0 and summary.units:
-        low, high = change_of_share(0, 0, summary.units, level)
+        low, high = change_of_share(0, 0, summary.independent, level)
         return replace(found, low=low, high=high), 1.0
+    summary = replace(summary, effective_clusters=float(tally.clusters(flips)[g]))
+    found, p = interval(summary, level=level), p_of_zero(summary.value, summary.example_variance, summary.freedom)
     if tally.clustered:
-        summary = replace(summary, effective_clusters=float(tally.clusters(flips)[g]))
-    return interval(summary, level=level), p_of_zero(summary.value, summary.example_variance, summary.freedom)
+        return found, p
+    rows = summary.independent * summary.base
+    size = rows / float(tally.total(ratio.bottom)[g])
+    low, high = change_of_share(worse * size, better * size, rows, level)
+    return replace(found, low=min(low, found.low), high=max(high, found.high)), max(p, 2.0**-summary.freedom)
 
 
 class SliceSums:
@@ -193,7 +200,7 @@ def _against_floor(pairs: Pairs, t: Tally, g: int, level: float, s: Summary) -> 
     effective = counts * rows / float(t.moments.squares[g])
     p = 0.0 if pairs.new_retrains else slice_against_floor(float(effective[0]), effective[1:].tolist())
     if t.clustered or t.weighted or pairs.new_retrains:
-        p = max(p, p_of_zero(value, variance, min(max(pairs.retrains - 1, 1), max(units - 1, 1))))
+        p = max(p, p_of_zero(value, variance, min(max(pairs.retrains - 1, 1), units - 1)))
     return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, excess, p
 
 
@@ -209,10 +216,12 @@ def _against_the_rest(t: Tally, variance: np.ndarray | None, g: int) -> tuple[fl
         return churn, hypergeometric_mid_p(round(changed[g]), round(one[g]), round(changed.sum()), round(one.sum()))
     if churn is None:
         return None, 1.0
-    others, units, own = np.arange(len(one)) != g, t.moments.units, float(variance[g])
+    others, units, overall = np.arange(len(one)) != g, t.moments.units, float(changed.sum() / one.sum())
+    # Where no unit of a group, or each, changes, or there is one unit, the variance is that of the share of all rows.
+    variance = np.where(variance > 0, variance, overall * (1 - overall) / np.maximum(units, 1))
     of_rest = float(np.nansum((one[others] / rest) ** 2 * variance[others]))
-    freedom = max(min(float(units[g]), float(units[others].sum())) - 1, 1)
-    return churn, p_of_zero(float(changed[g] / one[g]) - churn, own + of_rest if own > 0 else math.nan, freedom)
+    freedom = min(float(units[g]), float(units[others].sum())) - 1
+    return churn, p_of_zero(float(changed[g] / one[g]) - churn, float(variance[g]) + of_rest, freedom)
 
 
 def _summed(metric: Metric, *, clustered: bool) -> Accumulator | PairedAccumulator:

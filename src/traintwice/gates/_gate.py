@@ -274,8 +274,8 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         options: of `gate`.
     Returns:
         A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
-        retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of half as many pairs, which share
-        no model.
+        retrains, by the jackknife over models; where it shows no variation, as at a share of 0 or 1, Wilson's interval
+        (at 0 and 1 the exact bound) of the m/2 pairs that share no model.
     Raises:
         BadInput: fewer than three retrains; see `gate`.
     Source:
@@ -322,7 +322,8 @@ def _share(outcomes: dict[tuple[int, int], Outcome], m: int, outcome: Outcome, l
     dropped = np.array([(hit.sum() - hit[i].sum() - hit[:, i].sum()) / ((m - 1) * (m - 2)) for i in range(m)])
     variance = float((m - 1) / m * np.sum((dropped - dropped.mean()) ** 2))
     half = t_quantile(0.5 + level / 2, m - 1) * math.sqrt(variance)
-    low, high = wilson(value, m // 2, level) if value in (0.0, 1.0) else scaled_bounds(value, half, "logit")
+    # Where every model takes part in equally many such pairs, the jackknife shows no variation.
+    low, high = wilson(value, m // 2, level) if half == 0 else scaled_bounds(value, half, "logit")
     return Estimate(value, low, high, math.sqrt(variance), m, m * (m - 1), level, "replicas")
 
 

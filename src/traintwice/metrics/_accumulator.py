@@ -13,7 +13,7 @@ import numpy as np
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics._definition import Definition, to_numpy
 from traintwice.metrics._functions import Metric
-from traintwice.metrics._means import MeanOf, OnePass, Sums, added, total_weight, weights_of
+from traintwice.metrics._means import MeanOf, OnePass, Sums, added, each_weight, total_weight, weights_of
 from traintwice.metrics._moments import Moments
 from traintwice.metrics._summaries import Estimator, Summary
 from traintwice.predictions import Predictions
@@ -75,12 +75,17 @@ class Accumulator:
     def update(self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Accumulator:
         """Add examples: predictions of the same replicas, as the metric takes them. Returns itself.
 
+        A batch whose weights are all 0 adds nothing.
+
         Raises:
             BadInput: see `Predictions`; or another number of replicas than before.
         """
-        predictions = self.definition.predictions_of(predictions, labels, weights)
+        nothing = weights is not None and not to_numpy(weights).any()
+        predictions = self.definition.predictions_of(predictions, labels, None if nothing else weights)
         self._expect(predictions.replicas)
         self.definition.check(predictions)
+        if nothing:
+            return self
         for _, _, block in predictions.blocks(self.definition.needs_probs):
             self._keep(block, self._sum(block))
         return self
@@ -286,7 +291,7 @@ def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
 
 
 def _first_infinite(definition: OnePass, block: Predictions, seen: int) -> InfiniteAt:
-    replicas, rows = np.nonzero(~np.isfinite(to_numpy(definition.values(block))))
+    replicas, rows = np.nonzero(~np.isfinite(to_numpy(definition.values(block))) & (each_weight(block) > 0))
     first = int(rows.argmin())
     row = int(rows[first])
     id_of = None if block.ids is None else str(to_numpy(block.ids)[row])

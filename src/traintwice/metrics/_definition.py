@@ -15,7 +15,7 @@ import numpy as np
 
 from traintwice._arrays import to_numpy as to_numpy
 from traintwice.errors import BadInput
-from traintwice.metrics._summaries import MEAN, Estimator, Quotient, Summary, sums_of
+from traintwice.metrics._summaries import MEAN, Estimator, Quotient, Summary, influence_variance, sums_of
 from traintwice.predictions import Predictions
 from traintwice.statistics._inference import Scale
 from traintwice.types import Array
@@ -36,14 +36,20 @@ class Measurement(Summary):
     Attributes:
         influence: first-order change of the number with each example, shape ``N``, mean zero; its variance / N is
             the example part of the interval. All nan where the metric has none, and says so.
+        clusters: of the examples, shape ``N``; None where examples are units.
     """
 
     influence: np.ndarray
+    clusters: np.ndarray | None = None
 
     @classmethod
-    def of(cls, summary: Summary, influence: np.ndarray) -> Measurement:
+    def of(cls, summary: Summary, influence: np.ndarray, clusters: np.ndarray | None = None) -> Measurement:
         """A summary with the influence of each example."""
-        return cls(**vars(summary), influence=influence)
+        return cls(**vars(summary), influence=influence, clusters=clusters)
+
+    def variance_of(self, influence: np.ndarray) -> tuple[float, int]:
+        """The example part of the variance of a number with these influences on the same examples, and the number of units."""
+        return influence_variance(influence, self.clusters, None if self.clustered else self.effective)
 
     @property
     def summary(self) -> Summary:
@@ -163,7 +169,7 @@ class Definition(ABC):
         if weights is not None:  # the influence of an example holds its weight
             each = np.divide(influence, weights, out=np.zeros(len(weights)), where=weights > 0) * weights.mean()
         (found,) = self.estimator(MEAN).summaries(sums_of(each[None], weights, clusters), len(rows))
-        return Measurement.of(found.of_models(value, rows, jackknife_values), influence)
+        return Measurement.of(found.of_models(value, rows, jackknife_values), influence, clusters)
 
     def predictions_of(
         self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None

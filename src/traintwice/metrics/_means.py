@@ -53,17 +53,18 @@ class OnePass(Definition):
     def measure(self, predictions: Predictions) -> Measurement:
         self.check(predictions)
         weights, clusters = weights_of(predictions), predictions.clusters
+        clusters = None if clusters is None else to_numpy(clusters)
         blocks = predictions.blocks(self.needs_probs)
         parts, quantities = zip(*(self.add(b, None if weights is None else weights[i:j]) for i, j, b in blocks), strict=True)
         u = np.concatenate(quantities, axis=1)
-        sums = sums_of(u, weights, None if clusters is None else to_numpy(clusters))
+        sums = sums_of(u, weights, clusters)
         summary = self.summary(reduce(added, parts), predictions.replicas, total_weight(predictions, weights), sums)
         if not len(u):
-            return Measurement.of(summary, np.full(predictions.examples, np.nan))
+            return Measurement.of(summary, np.full(predictions.examples, np.nan), clusters)
         _, gradient = self.of(summary.value).gradient(sums)
         with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
             influence = (gradient[1:, 0] @ u + gradient[0, 0]) * predictions.examples
-        return Measurement.of(summary, influence if weights is None else influence * weights)
+        return Measurement.of(summary, influence if weights is None else influence * weights, clusters)
 
     def summary(self, parts: Sums, replicas: int, weight: float, sums: Moments, place: tuple[int, int] = (0, 0)) -> Summary:
         """The number of all examples and what its interval needs, from the sums of `add` and those of the quantities.

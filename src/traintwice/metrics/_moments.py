@@ -47,7 +47,7 @@ class Moments:
 
     def __init__(self, quantities: int, *, clustered: bool = False, centred: bool = True) -> None:
         self.clustered = clustered
-        self.rows, self.squares, self._units = np.zeros(0), np.zeros(0), np.zeros(0)
+        self.rows, self.squares, self._clusters = np.zeros(0), np.zeros(0), np.zeros(0)
         self._centre: np.ndarray | None = None if centred else np.zeros(quantities)
         self._linear = np.zeros((quantities + 1, 0))
         self._second = np.zeros((quantities + 1, quantities + 1, 0))
@@ -89,7 +89,6 @@ class Moments:
             if self.clustered:
                 self._totals.add((groups, clusters), sized)
                 return
-            self._units[:size] = self.rows[:size]
             for i, row in enumerate(sized):
                 for j in range(i + 1):
                     product = np.einsum("n,n->", row, wx[j]) if groups is None else _by_group(row * wx[j], groups, size)
@@ -104,7 +103,7 @@ class Moments:
         move = _recentring(-self._centre)
         self.rows[group] += of.rows
         self.squares[group] += of.squares
-        self._units[group] += of.units
+        self._clusters[group] += of.units
         self._linear[:, group] += move @ of.linear
         self._second[:, :, group] += move @ of.second @ move.T
 
@@ -125,7 +124,6 @@ class Moments:
                 other._settle()
                 self._totals.add(other._totals.keys, move @ other._totals.sums)
             else:
-                self._units[:size] += other._units
                 self._second[:, :, :size] += np.einsum("ij,jkg,lk->ilg", move, other._second, move)
 
     @property
@@ -135,9 +133,9 @@ class Moments:
 
     @property
     def units(self) -> np.ndarray:
-        """Number of independent units, by group."""
+        """Number of independent units, by group: clusters with a weight, or the effective number of rows, (Σ w)²/Σ w²."""
         self._settle()
-        return self._units
+        return self._clusters if self.clustered else self._linear[0] ** 2 / np.maximum(self.squares, 1e-300)
 
     def linear(self, form: np.ndarray) -> np.ndarray:
         """Σ_n w_n form · (1, u_n), by group; ``form`` has shape ``C+1``, or ``C+1 G`` for one of each group."""
@@ -149,14 +147,15 @@ class Moments:
                 else (form[used] * self._linear[used]).sum(axis=0)
             )
 
-    def variance(self, form: np.ndarray) -> np.ndarray:
-        """U/(U − 1) · Σ_g (form · a_g)², by group, over U units; nan with fewer than two.
+    def variance(self, form: np.ndarray, units: np.ndarray | None = None) -> np.ndarray:
+        """U/(U − 1) · Σ_g (form · a_g)², by group, over U units (`units` where None); nan with one or fewer.
 
         With ``form`` the gradient of an estimate in the sums of (1, u), that is the example part of its variance.
         """
         spread = self.squared(form)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(self._units > 1, spread * self._units / (self._units - 1), np.nan))
+            u = self.units if units is None else units
+            return np.asarray(np.where(u > 1, spread * u / (u - 1), np.nan))
 
     def squared(self, form: np.ndarray) -> np.ndarray:
         """Σ_g (form · a_g)², by group."""
@@ -172,7 +171,7 @@ class Moments:
 
     def pack(self) -> list[np.ndarray]:
         """Everything but clusters as arrays, for another process; only without groups and clusters."""
-        head, linear = np.array([[self.rows[0], self.squares[0], self._units[0]]]), self._linear[:, 0]
+        head, linear = np.array([[self.rows[0], self.squares[0]]]), self._linear[:, 0]
         centre = np.zeros(self.quantities) if self._centre is None else self._centre
         return [head, centre[None], linear[None], self._second[:, :, 0]]
 
@@ -182,7 +181,7 @@ class Moments:
         (head,), (centre,), (linear,), second = parts
         made = cls(len(centre))
         made._grow(1)
-        made.rows[0], made.squares[0], made._units[0] = head
+        made.rows[0], made.squares[0] = head
         made._centre, made._linear[:, 0], made._second[:, :, 0] = centre, linear, second
         return made
 
@@ -196,7 +195,9 @@ class Moments:
     def _grow(self, size: int) -> None:
         more = size - len(self.rows)
         if more > 0:
-            self.rows, self.squares, self._units = (np.append(a, np.zeros(more)) for a in (self.rows, self.squares, self._units))
+            self.rows, self.squares, self._clusters = (
+                np.append(a, np.zeros(more)) for a in (self.rows, self.squares, self._clusters)
+            )
             self._linear, self._second = (
                 np.concatenate([a, np.zeros((*a.shape[:-1], more))], axis=-1) for a in (self._linear, self._second)
             )
@@ -206,7 +207,7 @@ class Moments:
         if not self.clustered or not self._totals.refresh():
             return
         groups, totals = self._totals.keys[0], self._totals.sums  # in ascending order of groups
-        self._units = np.bincount(groups, minlength=len(self.rows)).astype(np.float64)
+        self._clusters = np.bincount(groups, totals[0] > 0, len(self.rows)).astype(np.float64)
         starts = np.flatnonzero(np.diff(groups, prepend=-1))
         with np.errstate(invalid="ignore"):  # infinite times zero
             for i, row in enumerate(totals if len(groups) else ()):

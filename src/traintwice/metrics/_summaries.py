@@ -15,6 +15,9 @@ from traintwice.statistics._special import t_quantile
 TINY = 1e-12
 """A share below this is what rounding leaves of none."""
 
+ROUNDING = 1e-6
+"""An effective number of rows is a whole number less rounding where it is this close below it."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -27,11 +30,11 @@ class Summary:
             two replicas, any metric of one).
         example_variance: the example part of the variance; nan with a single unit, an infinite value, or a metric without influences.
         examples: N.
-        units: independent units of the example part: rows, or clusters of rows; None means N.
+        units: independent units of the example part: rows (of weights their effective number, rounded down), or clusters; None means N.
         effective: (Σw)²/Σw², the number of rows of equal weight that are worth as much; None means N.
         clustered: units are clusters.
-        effective_clusters: (Σ b_g)²/Σ b_g², b_g the denominator's sum over a cluster (of a change of a share: the number of rows that
-            change); None means all units.
+        effective_clusters: (Σ b_g)²/Σ b_g², b_g the denominator's sum over a cluster (of a change of a share: the weight of the rows
+            that change); None means all units.
         base: the share of the weight that a ratio's denominator has; 1 for a mean.
         scale: the scale of its interval, see `Scale`.
         share: with two models or fewer it is a share of units, so that Wilson's interval holds.
@@ -58,6 +61,12 @@ class Summary:
         return len(self.rows)
 
     @property
+    def independent(self) -> float:
+        """The number of independent units: clusters, or rows; of weights the effective number, not rounded."""
+        units = self.examples if self.units is None else self.units
+        return units if self.clustered or self.effective is None else self.effective
+
+    @property
     def replica_variance(self) -> float:
         """Replica part, the delete-one-replica jackknife (M − 1)/M · Σ_m (θ_(−m) − mean)²; nan where no replica can be left out."""
         if self.jackknife_values is None or not np.isfinite(self.jackknife_values).all():
@@ -71,16 +80,16 @@ class Summary:
 
         The smaller of that of the denominator and that of the measure.
         """
-        units = self.examples if self.units is None else self.units
-        if not self.clustered:
-            return units
+        units = self.independent
         below = units if self.effective_clusters is None else min(units, self.effective_clusters)
+        if not self.clustered:
+            return below
         return min(below, effective_carriers(self.value, self.example_variance, units, self.scale, self.most))
 
     @property
     def freedom(self) -> float:
         """Degrees of freedom of the example part: one less than the units that carry the measure."""
-        return cluster_freedom(self.carriers) if self.clustered else max(self.carriers - 1, 1)
+        return cluster_freedom(self.carriers)
 
     def of_models(self, value: float, rows: np.ndarray, jackknife_values: np.ndarray | None) -> Self:
         """The same rows and example part, with the numbers of all replicas."""
@@ -132,22 +141,24 @@ class Estimator:
     def summaries(self, sums: Moments, models: int) -> list[Summary]:
         """The measure of so many models in every group of rows, nan where a group has no value."""
         values, gradient = self.gradient(sums)
-        variances = np.where(np.isfinite(values), sums.variance(np.nan_to_num(gradient)), np.nan)
-        if self.share:
-            none = np.abs(values) < TINY
-            values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
         denominator = self.quotients[0][2]
         weight, below = sums.linear(np.eye(1, len(denominator))[0]), sums.linear(denominator)
         base = np.minimum(below / np.maximum(weight, 1e-300), 1.0)
         effective, rows = weight**2 / np.maximum(sums.squares, 1e-300), sums.rows
         if self.of_part:
             effective, rows, base = effective * base, sums.rows * base, np.ones(len(base))
-        rows = np.round(rows)
+            if not sums.clustered:
+                effective = np.nan_to_num(effective_clusters(sums, denominator))
+        units, rows = sums.units if sums.clustered else effective, np.round(rows)
+        variances = np.where(np.isfinite(values), sums.variance(np.nan_to_num(gradient), units), np.nan)
+        if self.share:
+            none = np.abs(values) < TINY
+            values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
         of_clusters: list[float | None] = [None] * len(rows)
         if sums.clustered and len(self.quotients) == 1:
             of_clusters = [*effective_clusters(sums, denominator).tolist()]
         found = zip(
-            *(a.tolist() for a in (values, variances, rows, sums.units if sums.clustered else rows, effective, base)),
+            *(a.tolist() for a in (values, variances, rows, units + ROUNDING, effective, base)),
             of_clusters,
             strict=True,
         )
@@ -177,14 +188,19 @@ def sums_of(quantities: np.ndarray, weights: np.ndarray | None, clusters: np.nda
     return sums
 
 
-def influence_variance(influence: np.ndarray, clusters: np.ndarray | None = None) -> tuple[float, int]:
+def influence_variance(
+    influence: np.ndarray, clusters: np.ndarray | None = None, units: float | None = None
+) -> tuple[float, int]:
     """The example part of a variance, and the number of units: U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N².
+
+    ``units`` is the effective number of rows that have weights.
 
     >>> influence_variance(np.array([1.0, -1.0, 1.0, -1.0])), influence_variance(np.array([1.0, 1.0, -1.0, -1.0]), np.array([0, 0, 1, 1]))
     ((0.3333333333333333, 4), (1.0, 2))
     """
-    (found,) = Estimator((MEAN,)).summaries(sums_of(influence[None], None, clusters), 1)
-    return found.example_variance, found.units or 0
+    sums = sums_of(influence[None], None, clusters)
+    u = sums.units if units is None else np.array([units])
+    return float(sums.variance(np.array([-influence.mean(), 1.0]) / len(influence), u)[0]), int(u[0] + ROUNDING)
 
 
 LEAST_FREEDOM = 0.01

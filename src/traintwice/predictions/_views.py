@@ -333,12 +333,13 @@ def _time_of(session: Session, source: Source, column: str, relation: str, perio
     if numbers:
         t = source.number(cell)
     elif family(kind) == "text" or kind.startswith(("DATE", "TIMESTAMP")):
-        sql = f"SELECT count(*) FILTER (TRY_CAST({cell} AS TIMESTAMP) IS NULL AND {cell} IS NOT NULL) FROM {relation}"
+        # A text may name its zone, as 12:00+02:00 does; one without a zone, like a date, is in UTC, the zone of the session.
+        utc = f"TRY_CAST({cell} AS TIMESTAMPTZ)"
+        sql = f"SELECT count(*) FILTER ({utc} IS NULL AND {cell} IS NOT NULL) FROM {relation}"
         ((wrong,),) = session.rows(sql, doing=f"{name}: reading") if family(kind) == "text" else ((0,),)
         if wrong:
             raise BadInput(f"{name} has {wrong:,} cells that are not a time; {expected}")
-        utc = f"timezone('UTC', {cell})" if kind == "TIMESTAMP WITH TIME ZONE" else cell
-        t = f"CAST({utc} AS TIMESTAMP)"
+        t = f"timezone('UTC', {utc})"
     else:
         raise BadInput(f"{name} has type {kind}, {expected}")
     return t, period or period_of(session, relation, t, numbers=numbers, whole=family(kind) == "integer")

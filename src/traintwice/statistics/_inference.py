@@ -20,6 +20,9 @@ Bounds = tuple[float, float]
 
 NO_BOUNDS: Bounds = (math.nan, math.nan)
 
+ROUNDING = 1e-14
+"""A variance below this share of a squared value is what rounding leaves of none."""
+
 ENOUGH = 2_000
 """Expected counts from which a normal distribution replaces the hypergeometric and the binomial."""
 
@@ -156,13 +159,15 @@ def t_two_sided(statistic: float, freedom: float) -> float:
 def p_of_zero(value: float, variance: float, freedom: float) -> float:
     """Two-sided p-value of a number being zero, given its variance; 1 where the number, its variance or all of its precision is unknown.
 
-    >>> round(p_of_zero(2.262, 1.0, 9), 3), p_of_zero(0.0, 0.0, 9), p_of_zero(0.1, 0.0, 9)
-    (0.05, 1.0, 0.0)
+    Without variance all units have the same number, and their sign is tested: 2^(−freedom), twice the chance of so many equal signs.
+
+    >>> round(p_of_zero(2.262, 1.0, 9), 3), p_of_zero(0.0, 0.0, 9), p_of_zero(0.1, 0.0, 2)
+    (0.05, 1.0, 0.25)
     """
     if not math.isfinite(value) or math.isnan(variance) or freedom <= 0:
         return 1.0
-    if variance <= 0:
-        return 1.0 if value == 0 else 0.0
+    if variance <= ROUNDING * value**2:
+        return 1.0 if value == 0 else float(2.0**-freedom)
     return t_two_sided(value / math.sqrt(variance), freedom)
 
 

@@ -11,7 +11,6 @@ from traintwice._typed import typed
 from traintwice.compare import Difference, interval
 from traintwice.errors import Undefined
 from traintwice.metrics import Measurement, Summary
-from traintwice.metrics._summaries import influence_variance
 from traintwice.recipes import Cost, Recipe
 from traintwice.study._results import Results
 from traintwice.tables import Column, Row, Table
@@ -239,6 +238,16 @@ def ratio(above: Measurement, below: Measurement) -> Measurement:
     parts = above.jackknife_values, below.jackknife_values
     jackknife_values = None if parts[0] is None or parts[1] is None else parts[0] / parts[1]
     influence = (above.influence - value * below.influence) / below.value
-    variance, units = influence_variance(influence)
-    summary = Summary(value, above.rows / below.value, jackknife_values, variance, above.examples, units=units, scale="log")
-    return Measurement.of(summary, influence)
+    variance, units = above.variance_of(influence)
+    summary = Summary(
+        value,
+        above.rows / below.value,
+        jackknife_values,
+        variance,
+        above.examples,
+        units,
+        above.effective,
+        above.clustered,
+        scale="log",
+    )
+    return Measurement.of(summary, influence, above.clusters)
