@@ -243,6 +243,10 @@ FOREIGN = {
 """First bytes of files that are not read, to what they are."""
 
 
+WORKBOOK = ("[Content_Types].xml", "mimetype", "_rels/.rels")
+"""First names in the zip files that Excel and other programs of tables write."""
+
+
 def refuse_foreign(start: bytes, shown: str) -> None:
     """Raise `BadInput` where the first bytes are those of a known format that is not read."""
     if kind := by_magic(start, FOREIGN):

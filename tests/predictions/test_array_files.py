@@ -248,6 +248,12 @@ def test_masked_entries_and_lists_of_different_lengths():
     ):
         with pytest.raises(BadInput, match=message), open_predictions({"id": np.arange(3), "p": column}) as opened:
             opened.read()
+    one_hot = {"id": np.arange(3), "pred": np.arange(3), "y": np.eye(3)}
+    with (
+        pytest.raises(BadInput, match=r"array 'y' has shape \(3, 3\), expected one label for each example: y.argmax\(axis=1\)"),
+        open_predictions(one_hot),
+    ):
+        pass
     with pytest.raises(BadInput, match="table 1 holds no rows; expected arrays"), open_predictions({"r1": 0.5, "r2": 0.25}):
         pass
 

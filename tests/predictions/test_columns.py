@@ -51,6 +51,11 @@ REFUSED = {
     "mixed line ends": (["id,p\r", "1,0.7", "2,0.1\r"], r"lines end in different ways .*as dos2unix does"),
     "double carriage returns": (["id,p\r\r", "1,0.7\r\r"], r"lines end in different ways"),
     "decimal comma": (["id;p", "1;0,7", "2;0,1"], r"2 of 2 rows have no number in 'p' \(first: row 0: '0,7'\); .*with a point"),
+    "lists of words": (
+        ["id,probs", '1,"[0.4, 0.6]"', '2,"[a, b]"'],
+        r"1 of 2 rows have no number in 'probs' \(first: row 1: '\[a, b\]'\).*; lists as \[0\.1, 0\.9\]",
+    ),
+    "lists of quoted numbers": (["id,probs", """1,"['0,4', '0,6']\""""], r"1 of 1 rows have no number in 'probs'"),
     "percent": (["id,p", "1,NA", "2,12%"], r"1 of 2 rows have no number in 'p' \(first: row 1: '12%'\)"),
     "truth values in a usual name": (
         ["id,p", "1,True", "2,False"],
@@ -187,7 +192,7 @@ def test_a_score_with_its_predicted_label(tmp_path):
 
 
 def test_a_list_as_text_that_is_cut_short(tmp_path):
-    with pytest.raises(BadInput, match=r"1 of 2 rows have a missing probability \(first: row 1, id 2: \[0.1, NULL, 0.6\]\)"):
+    with pytest.raises(BadInput, match=r"1 of 2 rows have no number in 'probs' \(first: row 1: '\[0.1 \.\.\. 0.6\]'\)"):
         read(text(tmp_path / "a.csv", "id,probs", '1,"[0.7, 0.2, 0.1]"', '2,"[0.1 ... 0.6]"'))
 
 

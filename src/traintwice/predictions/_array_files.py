@@ -17,10 +17,11 @@ import numpy as np
 
 from traintwice._arrays import as_ids, plain_objects, refuse_ones
 from traintwice._database import Session, check_target, identifier
-from traintwice._files import copy_unpacked
+from traintwice._files import WORKBOOK, copy_unpacked
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import format_of
+from traintwice.predictions._layout import LABELS
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._source import Source, Table, packs, refuse_repeated, registered
 from traintwice.types import Array
@@ -30,8 +31,6 @@ TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
 """NumPy's name for each dtype of safetensors, bfloat16 as its bits."""
 CLASS_NAMES = ("classes", "class_names", "classes_")
 """Arrays of these names hold the names of the K classes and are not columns."""
-WORKBOOK = ("[Content_Types].xml", "mimetype", "_rels/.rels")
-"""First names in the zip files that Excel and other programs of tables write."""
 BLOCK_BYTES = 1 << 25
 """Memory of a block of rows."""
 
@@ -109,15 +108,18 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
             raise BadInput(
                 f"{source}: array {name!r} has dtype {array.dtype}, expected floating point up to 64 bits, integers, text or dates"
             )
+        shape = f"{source}: array {name!r} has shape {array.shape}, expected"
         if axes > 2:
-            told = f"{source}: array {name!r} has shape {array.shape}, expected (examples, classes): a file holds one replica"
-            raise BadInput(f"{told}. Save one file for each, or pass the whole array to traintwice.measure in Python")
+            advice = "Save one file for each, or pass the whole array to traintwice.measure in Python"
+            raise BadInput(f"{shape} (examples, classes): a file holds one replica. {advice}")
         if name in CLASS_NAMES and axes == 1:
             class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
         elif axes == 1 or (axes == 2 and array.shape[1] == 1):
             if axes == 2 and kind == "f":
                 refuse_ones(array.rows(0, array.shape[0]), f"{source}: array {name!r}" if name else source)
             parts.append(((name or ("p" if kind == "f" else "pred"),), array))
+        elif axes == 2 and name.lower() in LABELS:
+            raise BadInput(f"{shape} one label for each example: y.argmax(axis=1)")
         elif axes == 2:
             parts.append((tuple(f"{name or 'p'}_{k}" for k in range(array.shape[1])), array))
     lengths = {names[0]: array.shape[0] for names, array in parts if names and array.shape[0] != 1}

@@ -22,6 +22,9 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
 """Bounds of weights other than 0: squares of weights, and their sums, stay finite and above 0."""
 
 
+NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
+NUMBERS = rf"\s*\[\s*{NUMBER}([,\s]+{NUMBER})*\s*\]\s*"
+"""A list of numbers as text."""
 LABELS_APART = ". Where a row may have several labels, compare one label at a time: --probs COLUMN --label COLUMN"
 
 
@@ -143,12 +146,16 @@ def refuse_text(session: Session, source: Source, layout: Layout) -> None:
             continue
         cell = source.cell(column)
         bad = f"{cell} IS NOT NULL AND {PRESENT.format(cell)} AND {source.number(cell)} IS NULL"
+        others = f"{bad} AND NOT regexp_full_match({cell}, '{NUMBERS}')"
+        counts = f"SELECT count(*) FILTER ({others}), count(*) FILTER ({bad}) FROM {source.relation}"
+        ((fewer, count),) = session.rows(counts, doing=f"{source.name}: reading")
+        bad = others if 0 < fewer < count else bad  # lists of numbers, and other text among them
         first = f"min({source.row}) FILTER ({bad}), arg_min({cell}, {source.row}) FILTER ({bad})"
         sql = f"SELECT count(*), count(*) FILTER ({bad}), {first} FROM {source.relation}"
         ((rows, count, row, text),) = session.rows(sql, doing=f"{source.name}: reading")
         if count:
             told = f"{source.name}: {count:,} of {rows:,} rows have no number in {column!r}"
-            advice = "write numbers as 0.1234 or 1234.5: with a point, without signs of percent, currency or thousands"
+            advice = "write numbers as 0.1234 or 1234.5: with a point, without signs of percent, currency or thousands; lists as [0.1, 0.9]"
             raise BadInput(f"{told} (first: row {row:,}: {show_id((text,))}); {advice}", without_cells=f"{told}; {advice}")
 
 

@@ -133,16 +133,23 @@ def typed_by_cells(table: Table, source: Source) -> Source:
                 ("BIGINT" if small else "HUGEINT") if whole else "DOUBLE" if number else "BOOLEAN" if truth else "VARCHAR"
             )
             cell = cells[name]
-            if lists and not number:
+            plain = rf"regexp_replace({cell}, 'np\.float[0-9]+\(([^()]*)\)', '\1', 'g')"
+            entries = rf"string_split_regex(trim({plain}, E'[] \t\r\n'), '[,\s]+')"
+            if lists and not number and _are_numbers(table, entries, doing):
                 types[name] = "DOUBLE[]"
-                plain = rf"regexp_replace({cell}, 'np\.float[0-9]+\(([^()]*)\)', '\1', 'g')"
-                entries = rf"TRY_CAST(string_split_regex(trim({plain}, E'[] \t\r\n'), '[,\s]+') AS DOUBLE[])"
-                changes.append(f"{cell} TYPE DOUBLE[] USING {entries}")
+                changes.append(f"{cell} TYPE DOUBLE[] USING TRY_CAST({entries} AS DOUBLE[])")
             elif missing and number:
                 changes.append(f"{cell} TYPE VARCHAR USING CASE WHEN {PRESENT.format(cell)} THEN {cell} END")
     for change in changes:
         session.rows(f"ALTER TABLE {table.name} ALTER {change}", doing=doing)
     return replace(source, untyped=True, columns={**source.columns, **types})
+
+
+def _are_numbers(table: Table, entries: str, doing: str) -> bool:
+    """Whether all entries of lists of text are numbers or missing."""
+    other = f"e <> '' AND {PRESENT.format('e')} AND TRY_CAST(e AS DOUBLE) IS NULL"
+    sql = f"SELECT bool_or(len(list_filter({entries}, lambda e: {other})) > 0) FROM {table.name}"
+    return not table.session.rows(sql, doing=doing)[0][0]
 
 
 def _tests(cell: str) -> Sequence[str]:
