@@ -51,13 +51,19 @@ class Digits:
         """Read and split the data."""
         advice = "Install a released version of scikit-learn"
         file = installed_file("sklearn", "datasets/data/digits.csv.gz", purpose="the digits data set", advice=advice)
-        table = np.loadtxt(file, delimiter=",")
+        table = _digits(file)
         inputs = (table[:, :-1] / 16).astype(np.float32)
         if self.pictures:
             inputs = inputs.reshape(-1, 8, 8)
         labels = table[:, -1].astype(np.int64)
         train, validation, test = split(inputs, labels, (self.train, self.validation, self.test), seed=self.split_seed)
         return Dataset("digits", 10, train, validation, test, pixels=(8, 8), class_names=tuple("0123456789"))
+
+
+@lru_cache(maxsize=1)
+def _digits(path: Path) -> np.ndarray:
+    """The rows of the file, which a process reads once."""
+    return np.loadtxt(path, delimiter=",")
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,9 @@ class MNIST5k:
         return Dataset("MNIST-5k", 10, *parts, pixels=(28, 28), class_names=tuple("0123456789"))
 
 
+@lru_cache(maxsize=1)
 def _table(path: Path) -> np.ndarray:
+    """The rows of the file, which a process reads once."""
     table = np.loadtxt(path, delimiter=",", dtype=np.float32)
     if table.shape != (5000, 785) or not np.array_equal(table, bytes_of := table.astype(np.uint8)):
         raise ValueError(f"has {table.shape} numbers, expected 5,000 rows of 784 pixels and a label, all of them bytes")
