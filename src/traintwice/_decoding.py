@@ -26,6 +26,8 @@ class Decoder:
 
     def decode(self, kind: Any, value: Any, path: str = "") -> Any:
         """The object of a dataclass, a family or another type hint that plain values describe; messages start with the path."""
+        if kind in PLAIN:  # first, because most values are plain
+            return _plain(kind, value, path)
         origin, args = get_origin(kind), get_args(kind)
         if kind in self.families:
             return self._member(kind, value, path)
@@ -45,7 +47,7 @@ class Decoder:
             if not isinstance(value, Mapping):
                 raise _wrong(path, value, "a table")
             return dict(value)
-        return _plain(kind, value, path)
+        raise _wrong(path, value, "a table with a type")
 
     def settings(self, what: str, hints: Mapping[str, Any], value: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Every setting read by its hint; an unknown key raises `UnknownName`."""
@@ -106,7 +108,7 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
         return value
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    raise _wrong(path, value, PLAIN.get(kind, "a table with a type"))
+    raise _wrong(path, value, PLAIN[kind])
 
 
 def _wrong(path: str, value: Any, expected: str) -> BadSpec:
