@@ -94,8 +94,8 @@ def test_formats_without_an_ending(traintwice, tmp_path, kind):
 
 
 def test_failures_are_named_and_the_others_are_kept(traintwice):
-    words = ["replicate", "--replicas", 2, "--recipe", "base=", "--recipe", "odd=--fail 1", "--store", "runs", "--", *COMMAND]
-    status, out, err = traintwice(*words)
+    words = ["replicate", "--replicas", 2, "--recipe", "base=", "--recipe", "odd=--fail 1", "--store", "runs"]
+    status, out, err = traintwice(*words, *HERE, "--", *COMMAND)
     assert status == 2
     assert "2 of 4 replicas" not in err
     assert "2 replicas failed" in err
