@@ -52,3 +52,11 @@ def test_one_replica_of_two_recipes_shares_its_random_streams(tmp_path, monkeypa
             write_predictions(path, np.eye(2)[[0, 1, 1]] * 0.8 + 0.1, ids=[1, 2, 3])
         found = diff(old, new)
         assert any("replica 0003 of their recipes, trained with the same random streams" in w for w in found.warnings) == shared
+
+
+@pytest.mark.parametrize(("shared", "warned"), [(4, True), (5, False)])
+def test_files_most_rows_of_which_are_left_out(shared, warned):
+    old, new = ({"id": np.arange(first, first + 10), "pred": np.arange(10) % 2} for first in (0, 10 - shared))
+    found = diff(old, new, on_missing="drop")
+    assert found.alignment.rows == shared
+    assert any("6 of 10 rows of table 2 are left out, and 4 are compared" in w for w in found.warnings) == warned

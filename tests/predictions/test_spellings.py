@@ -32,6 +32,18 @@ def test_one_class_in_two_spellings(name, other, place):
     assert found.votes.shape == (2, 3)
 
 
+@pytest.mark.parametrize("write", ["{:.1f}%", "{:.2f} %", "0,{:.0f}", "-{:.0f},5e-3"])
+def test_numbers_as_text_are_no_classes(write):
+    words = [write.format(100 + k) for k in range(21)]
+    with pytest.raises(
+        BadInput, match=r"'pred' holds numbers that are written as text \(such as .*write them as numbers"
+    ) as told:
+        votes(words, words[::-1], words)
+    assert words[0] not in told.value.without_cells
+    found, _ = votes(words[:20], words[:20], words[:20])
+    assert len(found.class_names) == 20
+
+
 def test_classes_that_differ_in_capitals_in_one_column_are_two():
     found, _ = votes(["us", "US", "us"], ["us", "us", "US"], ["us", "US", "US"])
     assert found.class_names == ("US", "us")

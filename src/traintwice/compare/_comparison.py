@@ -39,7 +39,7 @@ from traintwice.compare._expressions import (
     number,
 )
 from traintwice.compare._floor import floor_tallies, floors_of, noise_floor
-from traintwice.compare._inputs import DiffOptions, shared_streams
+from traintwice.compare._inputs import DiffOptions, warnings_of_rows
 from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice
 from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, Wording, wording
 from traintwice.compare._slices import SliceSums, change_estimate, slices_of
@@ -59,7 +59,7 @@ from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import to_numpy
 from traintwice.metrics._identical import IdenticalReplicas, are_identical, identical_in_words
 from traintwice.metrics._means import each_weight
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Summary
 from traintwice.predictions._opening import Rows
 from traintwice.types import Estimate
 
@@ -236,7 +236,7 @@ def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         regressed_rows=sums.regressed.seen,
         matched=matched,
         no_rows=options.no_rows,
-        warnings=tuple(_warnings(sums, rows.summary.files, identical, effective)),
+        warnings=tuple(_warnings(sums, rows.summary, identical, effective)),
         left_out=sums.measures.left_out | left_out,
         infinite=sums.measures.infinite(name_rows=not options.no_rows) | sums.infinite,
         waived=rows.waived,
@@ -330,10 +330,8 @@ def _decisions(sums: DiffAccumulator, level: float, floors: Mapping[str, NoiseFl
     )
 
 
-def _warnings(
-    sums: DiffAccumulator, files: Sequence[str], identical: Sequence[Sequence[str]], effective: float | None
-) -> list[str]:
-    found = [*identical_in_words(identical), *filter(None, [shared_streams(*files[:2])])]
+def _warnings(sums: DiffAccumulator, read: Summary, identical: Sequence[Sequence[str]], effective: float | None) -> list[str]:
+    found = [*identical_in_words(identical), *warnings_of_rows(read)]
     if effective is not None and effective < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {effective:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     if not sums.regression and (few := few_clusters(sums.base.summaries(BETWEEN[0])[0])) is not None:

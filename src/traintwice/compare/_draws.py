@@ -14,7 +14,7 @@ from traintwice.compare._changed_rows import name_of, plain_id
 from traintwice.compare._estimates import interval, p_of_no_change
 from traintwice.compare._expressions import ACCURACY, ONE, Ratio
 from traintwice.compare._floor import judged
-from traintwice.compare._inputs import DiffOptions
+from traintwice.compare._inputs import DiffOptions, warnings_of_rows
 from traintwice.compare._parts import ChangedRow, NoiseFloor, Slice, SliceTest
 from traintwice.compare._results import Diff, Quality, wording
 from traintwice.compare._slices import with_q_values
@@ -129,6 +129,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
         left_out=_left_out(labelled=labelled, graded=graded),
         waived=rows.waived,
         outcomes=outcomes,
+        warnings=tuple(warnings_of_rows(rows.summary)),
     )
 
 

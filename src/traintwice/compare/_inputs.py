@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from traintwice import metrics
+from traintwice._formatting import visible
 from traintwice.compare._floor import Pairs
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import to_numpy
-from traintwice.predictions import Predictions, Reading, Rows, is_array, items_of, open_rows, reading_of, replicas_of
+from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, reading_of, replicas_of
 from traintwice.predictions._bank import BANK
 from traintwice.predictions._predictions import summary_of
 
@@ -40,6 +41,20 @@ class DiffOptions:
     margin: float
     same_within: float
     pairs: Pairs | None
+
+
+def warnings_of_rows(read: Summary) -> Iterator[str]:
+    """Clauses on models that share random streams, and on files most rows of which are left out."""
+    shared = shared_streams(*read.files[:2])
+    if shared is not None:
+        yield shared
+    most, name = max(zip(read.dropped, read.files, strict=True), default=(0, ""))
+    if most > read.rows:
+        row = "item" if read.outcomes else "row"
+        yield (
+            f"{most:,} of {most + read.rows:,} {row}s of {visible(name)} are left out, and {read.rows:,} are compared: do all files "
+            "write ids in the same way?"
+        )
 
 
 def shared_streams(old: str, new: str) -> str | None:

@@ -19,6 +19,7 @@ from traintwice.predictions._vocabularies import (
     Names,
     ranges_of,
     refuse_missing,
+    refuse_numbers_as_text,
     refuse_shifted,
     refuse_two_spellings,
     refuse_two_vocabularies,
@@ -160,6 +161,7 @@ def _in_cells(
                 f"{MAPS}{source.name} has text in {column!r} and {typed.name} has {typed.columns[other]} in "
                 f"{other!r}; write the labels of all files either as names or as integers that count from 0"
             )
+    refuse_numbers_as_text(of_text, vocabularies)
     refuse_two_vocabularies(of_text, vocabularies)
     refuse_two_spellings(of_text, vocabularies)
     labels = {(source.name, layout.label) for source, layout in files if layout.label is not None}

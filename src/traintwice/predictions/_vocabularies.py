@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from itertools import combinations
@@ -61,6 +62,12 @@ def ranges_of(session: Session, cells: Cells) -> list[Range]:
     return [(f"{cells[n][1]!r} of {cells[n][0].name}", *pair, counts.get(n, 0)) for n, pair in found.items()]
 
 
+MOST_PERCENTAGES = 20
+"""Distinct percentages, or numbers with a decimal comma, that may be names of classes."""
+
+_NUMBER_AS_TEXT = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%|[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+
+
 def refuse_shifted(ranges: Sequence[Range]) -> None:
     """Raise `BadInput` where classes count from 0 in one place and from 1 in another, as all numbers of both ranges are there."""
     whole = [(name, least, most) for name, least, most, count in ranges if count == most - least + 1 > 1]
@@ -86,6 +93,15 @@ def refuse_two_vocabularies(cells: Cells, vocabularies: Sequence[set[str]]) -> N
             f"{MAPS}{a.name} has {one} in {b!r} and {c.name} has {two} in {d!r}; {advice}",
             without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r}: {advice}",
         )
+
+
+def refuse_numbers_as_text(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
+    """Raise `BadInput` where very many classes are percentages, or numbers with a decimal comma."""
+    for (source, column), words in zip(cells, vocabularies, strict=True):
+        if len(words) > MOST_PERCENTAGES and all(map(_NUMBER_AS_TEXT.fullmatch, words)):
+            told = f"{source.name}: {column!r} holds numbers that are written as text"
+            advice = "with a percent sign or a decimal comma; write them as numbers, such as 0.25"
+            raise BadInput(f"{told} (such as {min(words)!r}), {advice}", without_cells=f"{told}, {advice}")
 
 
 def refuse_two_spellings(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
