@@ -74,13 +74,16 @@ def small_files(tmp_path_factory):
     return folder
 
 
-COMMANDS = [
-    line.partition(" #")[0].strip()
-    for path in HERE
-    for block in blocks_of(path, "sh")
-    for line in block.splitlines()
-    if re.match(r"traintwice (diff|gate|measure|plan) .*(old\.csv|again|gate\.toml|--churn)", line)
-]
+COMMANDS = list(
+    dict.fromkeys(
+        line.partition(" #")[0].strip()
+        for path in HERE
+        for block in blocks_of(path, "sh")
+        for line in block.splitlines()
+        if re.match(r"traintwice (diff|gate|measure|plan) .*(old\.csv|again|gate\.toml|--churn)", line)
+    )
+)
+"""Each once, on however many pages it is."""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
