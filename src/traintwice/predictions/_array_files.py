@@ -110,8 +110,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
             )
         shape = f"{source}: array {name!r} has shape {array.shape}, expected"
         if axes > 2:
-            advice = "Save one file for each, or pass the whole array to traintwice.measure in Python"
-            raise BadInput(f"{shape} (examples, classes): a file holds one replica. {advice}")
+            raise BadInput(f"{shape} (examples, classes): a file holds one replica; traintwice.measure takes whole arrays")
         if name in CLASS_NAMES and axes == 1:
             class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
         elif axes == 1 or (axes == 2 and array.shape[1] == 1):
