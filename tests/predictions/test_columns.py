@@ -186,9 +186,26 @@ def test_the_positive_of_two_numbers(labels, positive, tmp_path):
 def test_a_score_with_its_predicted_label(tmp_path):
     file = text(tmp_path / "a.csv", "id,p,pred", "1,0.9,yes", "2,0.2,no", "3,0.5,yes")
     assert read(file)[0].votes.tolist() == [[1, 0, 0]]
+    inverted = text(tmp_path / "c.csv", "id,p,pred,y", "1,0.9,0,0", "2,0.2,1,0", "3,0.9,0,1")
+    with pytest.raises(
+        BadInput, match=r"'p' is (above|below) 0.5 where 'pred' is (0|1), as the probability of the other class is"
+    ):
+        read(inverted)
+    found, _ = read(inverted, positive="0")
+    assert (found.class_names, found.labels.tolist(), found.votes.tolist()) == (("1", "0"), [1, 1, 0], [[1, 0, 1]])
     other = text(tmp_path / "b.csv", "id,p,pred", "1,0.9,yes", "2,0.8,no")
     assert read(other, probs="p")[0].votes.tolist() == [[1, 1]]
     assert read(other, probs="pred")[0].votes.tolist() == [[1, 0]]
+
+
+def test_predictions_that_are_called_labels(tmp_path):
+    files = [
+        text(tmp_path / f"{n}.csv", "id,label,gold", *rows) for n, rows in enumerate((["1,a,a", "2,b,a"], ["1,a,a", "2,a,a"]))
+    ]
+    found, summary = read(*files, probs="label")
+    assert (found.votes.tolist(), summary.label) == ([[0, 1], [0, 0]], None)
+    found, _ = read(*files, probs="label", label="gold")
+    assert (found.votes.tolist(), found.labels.tolist()) == ([[0, 1], [0, 0]], [0, 0])
 
 
 def test_a_list_as_text_that_is_cut_short(tmp_path):

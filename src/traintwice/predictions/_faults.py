@@ -25,6 +25,8 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
 NUMBER = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
 NUMBERS = rf"\s*\[\s*{NUMBER}([,\s]+{NUMBER})*\s*\]\s*"
 """A list of numbers as text."""
+ZERO, ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
+"""Predicted labels of class 0 and of class 1."""
 LABELS_APART = ". Where a row may have several labels, compare one label at a time: --probs COLUMN --label COLUMN"
 
 
@@ -122,18 +124,22 @@ def refuse_confidence(session: Session, source: Source, layout: Layout, reading:
         return
     (column,), half = layout.columns, 0 if layout.logits else 0.5
     number, vote = source.number(source.cell(column)), f"CAST({source.cell(label)} AS VARCHAR)"
-    pairs = f"SELECT DISTINCT {vote} AS vote, {number} > {half} AS side FROM {source.relation} WHERE {number} <> {half}"
-    sql = (
-        f"SELECT count(*), count(DISTINCT vote), count(DISTINCT side) FROM ({pairs}) WHERE vote IS NOT NULL AND side IS NOT NULL"
-    )
-    ((count, votes, sides),) = session.rows(sql, doing=f"{source.name}: reading")
-    if count > min(votes, sides):
+    apart = f"isfinite({number}) AND {number} <> {half} AND {vote} IS NOT NULL"
+    sql = f"SELECT DISTINCT lower({vote}), {number} > {half} FROM {source.relation} WHERE {apart} LIMIT 3"
+    pairs = session.rows(sql, doing=f"{source.name}: reading")
+    if pairs and len(pairs) > min(len(set(ends)) for ends in zip(*pairs, strict=True)):
         told = f"{source.name}: {column!r} and {label!r} may both be the predictions, and {label!r} does not say on which side of {half}"
         advice = (
             f"{column!r} is, as where a score is the confidence of the predicted label. Pass --probs {label} to compare labels, or "
             f"--probs {column} where it is the probability of one class"
         )
         raise BadInput(f"{told} {advice}")
+    other = [(vote, above) for vote, above in pairs if vote in (ZERO if above else ONE)]
+    if other and reading["positive"] is None:
+        (vote, above), *_ = other
+        told = f"{source.name}: {column!r} is {'above' if above else 'below'} {half} where {label!r} is {vote}"
+        advice = f"pass --positive with the class that {column!r} is the probability of"
+        raise BadInput(f"{told}, as the probability of the other class is; {advice}")
 
 
 def refuse_text(session: Session, source: Source, layout: Layout) -> None:

@@ -194,11 +194,13 @@ def recognise(source: Source, reading: Reading) -> Layout:
         BadInput: a column that an option names is not there, or what a column means is not certain.
     """
     have, logits = source.columns, reading["logits"]
-    label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label")
+    label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label", reading["probs"] or ())
     for option, name in (*(("id", name) for name in reading["id"]), ("draws", reading["draws"])):
         if name is not None and name not in have:
             raise _missing(source, name, option)
-    ids = () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id")]))
+    ids = (
+        () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id", reading["probs"] or ())]))
+    )
     if not ids and not reading["by_position"]:
         alone = " (one column: lines are cut at , ; | or tabs)" if source.untyped and len(have) == 1 else ""
         raise BadInput(
@@ -236,8 +238,8 @@ def _missing(source: Source, name: str, option: str) -> BadInput:
     return BadInput(f"{source.name}: no column {name!r} (named by --{option}); the columns are {listed(list(source.columns))}")
 
 
-def _only(source: Source, known: Sequence[str], option: str) -> str | None:
-    found = [c for c in source.columns if c.lower() in known]
+def _only(source: Source, known: Sequence[str], option: str, probs: Sequence[str]) -> str | None:
+    found = [c for c in source.columns if c.lower() in known and c not in probs]
     if len(found) > 1:
         raise BadInput(f"{source.name}: several columns could be the {option} ({listed(found)}); pass --{option}")
     return found[0] if found else None
