@@ -48,6 +48,18 @@ def test_unpaired_adds_the_replica_parts(draw, kind):
     assert c.replicas == (5, 7)
 
 
+def test_no_bound_leaves_the_range_of_a_measure(draw):
+    (a, y), (b, _) = draw(3, 2, 2), draw(3, 2, 2, seed=1)
+    most = {"pairwise_l1": 2, "squared_l2": 2, "brier": 2, "delta_1": 2, "relative_pairwise": 2, "jensen_shannon": math.log(2)}
+    most |= {"viable_range": 1, "percentile_width": 1}
+    c = compare_recipes(a, b, label=y, which=list(most))
+    for name, largest in most.items():
+        found = c[name]
+        assert 0 <= found.first.low <= found.first.high <= largest
+        assert -largest <= found.difference.estimate.low <= found.difference.estimate.high <= largest
+    assert c["pairwise_l1"].difference.estimate.low == -2  # of two rows
+
+
 def test_paired_is_what_the_study_does(draw):
     (a, y), (b, _) = draw(5, 300, 3), draw(5, 300, 3, seed=1)
     for name in ("churn", "log_loss", "churn_to_error"):

@@ -57,7 +57,7 @@ def prediction_difference(predictions: Predictions, *, p: float = 1.0, label_wei
     return _deviation(predictions, p, label_weighted=label_weighted)
 
 
-@mean_metric("Δ₁", "deviation", unit="number", soft=True, needs_probs=True)
+@mean_metric("Δ₁", "deviation", unit="number", limit=2.0, soft=True, needs_probs=True)
 def delta_1(predictions: Predictions) -> Array:
     r"""Prediction difference in the L1 norm: `prediction_difference` with p = 1.
 
@@ -174,7 +174,7 @@ def relative_delta_positive(predictions: Predictions) -> Array:
     return xp.where((positive > 0) | (distance == 0), _relative(xp, distance, positive), xp.full_like(distance, xp.inf))
 
 
-@mean_metric("relative PD", "pair", unit="number", soft=True, needs_probs=True, binary=True)
+@mean_metric("relative PD", "pair", unit="number", limit=2.0, soft=True, needs_probs=True, binary=True)
 def relative_pairwise(predictions: Predictions) -> Array:
     r"""Difference of the probabilities that two replicas give to the positive label, relative to their mean; mean over pairs.
 

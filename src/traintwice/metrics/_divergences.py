@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from traintwice.errors import BadInput
@@ -97,7 +98,7 @@ def symmetric_kl(predictions: Predictions, *, clip: float | None = None) -> Arra
     return _symmetric(predictions, clip)
 
 
-@mean_metric("Jensen-Shannon", "pair", unit="number", soft=True, needs_probs=True)
+@mean_metric("Jensen-Shannon", "pair", unit="number", limit=math.log(2), soft=True, needs_probs=True)
 def jensen_shannon(predictions: Predictions) -> Array:
     r"""Jensen-Shannon divergence between two replicas, in nats: finite even where probabilities are zero.
 
@@ -131,7 +132,7 @@ def _squared_distance(xp: Any, values: Array) -> Array:
     return _over_others(xp, xp.sum((values - xp.mean(values, axis=0)[None, ...]) ** 2, axis=1))
 
 
-@mean_metric("squared L2", "pair", unit="number", soft=True, needs_probs=True)
+@mean_metric("squared L2", "pair", unit="number", limit=2.0, soft=True, needs_probs=True)
 def squared_l2(predictions: Predictions) -> Array:
     r"""Squared Euclidean distance between the probabilities of two replicas, mean over pairs and examples.
 

@@ -100,7 +100,7 @@ def _range(predictions: Predictions) -> Array:
     return xp.max(probs, axis=0) - xp.min(probs, axis=0)
 
 
-@mean_metric("viable range", "deviation", unit="number", soft=True, needs_probs=True)
+@mean_metric("viable range", "deviation", unit="number", limit=1.0, soft=True, needs_probs=True)
 def viable_range(predictions: Predictions) -> Array:
     r"""Largest minus smallest probability that the replicas give an example, mean over examples.
 
@@ -124,7 +124,7 @@ def viable_range(predictions: Predictions) -> Array:
     return predictions.xp.broadcast_to(found[None, :], (predictions.replicas, predictions.examples))
 
 
-@mean_metric("percentile width", "deviation", unit="number", soft=True, needs_probs=True)
+@mean_metric("percentile width", "deviation", unit="number", limit=1.0, soft=True, needs_probs=True)
 def percentile_width(predictions: Predictions, *, low: float = 0.05, high: float = 0.95) -> Array:
     r"""Width between two percentiles over replicas of the probability of an example, mean over examples.
 

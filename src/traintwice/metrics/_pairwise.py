@@ -121,7 +121,7 @@ def _l1(xp: Any, values: Array, a: int, b: int) -> Array:
     return xp.sum(xp.abs(values[a, ...] - values[b, ...]), axis=0)
 
 
-@mean_metric("pairwise L1", "pair", unit="number", soft=True, needs_probs=True, total=_total)
+@mean_metric("pairwise L1", "pair", unit="number", limit=2.0, soft=True, needs_probs=True, total=_total)
 def pairwise_l1(predictions: Predictions) -> Array:
     r"""L1 distance between the probabilities of two replicas, mean over pairs and examples.
 

@@ -114,7 +114,7 @@ def log_loss(predictions: Predictions, *, clip: float | None = None) -> Array:
     return 0.0 - logs  # a difference, so that a certain and right prediction costs 0.0, not -0.0
 
 
-@mean_metric("Brier score", "replica", unit="number", needs_labels=True, needs_probs=True)
+@mean_metric("Brier score", "replica", unit="number", limit=2.0, needs_labels=True, needs_probs=True)
 def brier(predictions: Predictions) -> Array:
     r"""Squared distance between the probabilities and the true label, mean over replicas.
 
