@@ -248,7 +248,8 @@ def needs_names(models: Sequence[Any], reading: Reading) -> bool:
     given += [] if label is None or isinstance(label, str) else [label]
     names = {*(reading["classes"] or ()), *filter(None, [reading["positive"]])}
     if names and all(name.lstrip("-").isdigit() for name in names):  # 1 and 2, say
-        found = set() if len(given) == len(models) else {f"{number:g}" for number in np.unique(to_numpy(label))}
+        numeric = len(given) > len(models) and to_numpy(label).dtype.kind in "iuf"
+        found = {f"{number:g}" for number in np.unique(to_numpy(label)).tolist()} if numeric else set()
         if (names | found) - {str(k) for k in range(len(reading["classes"] or ()) or 2)}:
             return True
     partial = len(given) > len(models) and not reading["regression"] and to_numpy(label).dtype.kind == "f"  # NaN: no label
