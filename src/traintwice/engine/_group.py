@@ -115,9 +115,13 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self.memories = remembered
         if self.recipe.clip_norm is not None:
             clip(self.gradients, self.recipe.clip_norm)
+        self._update(factor)
+        return failed
+
+    def _update(self, factor: float) -> None:
+        """Move the parameters of the optimiser, at a multiple of its learning rate."""
         scale_rates(self.optimizer, factor)
         self.optimizer.step()
-        return failed
 
     def _gradients(self, buffers: Buffers, seen: LossInputs, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
         """Compute all gradients; returns why the loss of a replica is not finite, and what losses remember."""
@@ -227,7 +231,8 @@ class Feed:
         distinct = dict.fromkeys(replicas)  # a replica may fill several places
         views = {r: Examples(spec.recipe, spec.data, examples.inputs, seed=spec.seed, replica=r) for r in distinct}
         teachers = {r: Teacher(spec, r) for r in distinct}
-        self.views, self.teachers = [views[r] for r in replicas], [teachers[r] for r in replicas]
+        self.views = [views[r] for r in replicas]
+        self.teachers = [teachers[r] for r in replicas if teachers[r].teaches]
         self.apart = spec.recipe.own_batches is not None or spec.recipe.views == "own"
 
     def epoch(self, number: int) -> Iterator[Batch]:
@@ -247,10 +252,12 @@ class Feed:
             torch.index_select(self.examples.rows, 0, listed, out=buffers.rows)
         else:
             buffers.inputs.copy_(self.examples.inputs.of(rows).view(buffers.inputs.shape))
-        taught = [t.logits(own, x) for t, own, x in zip(self.teachers, rows, firsts, strict=True)]
-        teacher = [logits for logits in taught if logits is not None]
+        teacher = None
+        if self.teachers:
+            taught = (t.logits(own, x) for t, own, x in zip(self.teachers, rows, firsts, strict=True))
+            teacher = torch.stack([logits for logits in taught if logits is not None])
         labels = torch.index_select(self.examples.labels, 0, listed).view(rows.shape)
-        return LossInputs(labels, teacher=torch.stack(teacher) if teacher else None, shared=batch.shared)
+        return LossInputs(labels, teacher=teacher, shared=batch.shared)
 
     def _show_augmented(self, batch: Batch, buffers: IOBuffers) -> Iterator[Tensor]:
         """Write augmented inputs; yields those of the first component of each replica."""

@@ -93,6 +93,11 @@ class Teacher:
         if self.networks and spec.recipe.method.neighbours:
             self._all = _of_neighbours(spec, replica, self.networks)
 
+    @property
+    def teaches(self) -> bool:
+        """Whether there is a teacher."""
+        return self._all is not None or bool(self.networks)
+
     def logits(self, rows: Tensor, x: Tensor | None) -> Tensor | None:
         """Logits ``T B K`` of examples by number or, where they are not constant, of their inputs; None without a teacher."""
         if self._all is not None:

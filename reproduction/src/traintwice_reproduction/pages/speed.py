@@ -19,18 +19,17 @@ NETWORKS = {
 
 
 def taken(measured: dict[str, Any], date: str) -> dict[str, Any]:
-    """What the page shows of the benchmark's JSON, by case; of the machine only the versions of its software."""
+    """What the page shows of the benchmark's JSON, by case."""
     settings = measured["settings"]
     shown = {key: settings[key] for key in ("optimizer", "threads", "processes", "repeat", "cpu_time")}
-    shown |= {"date": date, "versions": {key: settings["machine"][key] for key in ("torch", "numpy")}}
+    machine = settings["machine"]
+    shown |= {"date": date, "processor": machine["processor"], "versions": {key: machine[key] for key in ("torch", "numpy")}}
     return {
         name: {
             **shown,
             "ours": case["ours"],
             "seconds": {rival: found["seconds"] for rival, found in case["rivals"].items() if "seconds" in found},
-            "of_peak": case["rates"][case["ours"]] * case["flops"] / case["peak"],
-            "tuned_of_peak": case["rates"]["tuned loop"] * case["flops"] / case["peak"],
-            "expected": case["expected"],
+            "of_peak": {rival: rate * case["flops"] / case["peak"] for rival, rate in case["rates"].items()},
             "two_processes": case.get("two_processes"),
         }
         for name, case in measured["cases"].items()
@@ -46,6 +45,12 @@ def ratio(case: dict[str, Any], rival: str) -> str:
     return f"{median(theirs) / median(ours):.2f} ({min(turns):.2f}–{max(turns):.2f})"
 
 
+def of_peak(case: dict[str, Any], rival: str) -> str:
+    """Arithmetic of a rival as a share of a large matrix product's."""
+    share = case["of_peak"].get(rival)
+    return "–" if share is None else f"{share:.0%}"
+
+
 def pair(case: dict[str, Any]) -> str:
     """Speed of two processes as a share of two copies of the tuned loop."""
     both = case["two_processes"]
@@ -55,14 +60,14 @@ def pair(case: dict[str, Any]) -> str:
 def table(kept: dict[str, Any]) -> str:
     """The measurements in Markdown."""
     lines = [
-        f"| network | engine | {' | '.join(RIVALS)} | of matmul peak | the tuned loop's | two processes | measured |",
-        "|" + " --- |" * (6 + len(RIVALS)),
+        f"| network | engine | {' | '.join(RIVALS)} | of matmul peak | JAX's | the tuned loop's | two processes | processor | measured |",
+        "|" + " --- |" * (8 + len(RIVALS)),
     ]
     for name, title in NETWORKS.items():
         if name in kept:
             case = kept[name]
             ratios = " | ".join(ratio(case, rival) for rival in RIVALS)
-            shares = f"{case['of_peak']:.0%} | {case['tuned_of_peak']:.0%} | {pair(case)}"
-            taken_in = f"{case['processes']} × {case['repeat']} turns, {case['date']}"
+            shares = " | ".join(of_peak(case, rival) for rival in (case["ours"], "JAX", "tuned loop"))
+            taken_in = f"{pair(case)} | {case['processor']} | {case['processes']} × {case['repeat']} turns, {case['date']}"
             lines.append(f"| {title} | `{case['ours'].removeprefix('ours, ')}` | {ratios} | {shares} | {taken_in} |")
     return "\n".join(lines)
