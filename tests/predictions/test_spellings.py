@@ -149,3 +149,4 @@ def test_classes_that_count_from_0_and_from_1(place, kind):
 def test_classes_in_other_ranges_may_be_the_same(other):
     votes([0, 1, 2, 2], other, [0, 1, 2, 2])
     votes([0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0])
+    votes([0, 1, 1, 0], [1, 2, 2, 1], [0, 1, 2, 2])  # the labels have both ends: neither model predicts all classes

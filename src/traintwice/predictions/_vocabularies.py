@@ -69,11 +69,15 @@ _NUMBER_AS_TEXT = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%|[-+]?\d+,\d+(?:[eE][-+]?
 
 
 def refuse_shifted(ranges: Sequence[Range]) -> None:
-    """Raise `BadInput` where classes count from 0 in one place and from 1 in another, as all numbers of both ranges are there."""
+    """Raise `BadInput` where classes count from 0 in one place and from 1 in another, as all numbers of both ranges are there.
+
+    A place that has the least and the largest number of both shows that they are numbers of the same classes.
+    """
     whole = [(name, least, most) for name, least, most, count in ranges if count == most - least + 1 > 1]
     for one, first, last in whole:
         other = next((name for name, least, most in whole if (least, most) == (1, last + 1)), None)
-        if first == 0 and other is not None:
+        both = any(least <= first and most > last for _, least, most, _ in ranges)
+        if first == 0 and other is not None and not both:
             advice = "write the labels of all files alike, or pass --classes with all numbers, in their order"
             raise BadInput(f"{MAPS}classes are 0 … {last} in {one} and 1 … {last + 1} in {other}; {advice}")
 
