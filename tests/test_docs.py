@@ -150,7 +150,7 @@ def test_the_gate_of_the_job_to_copy_is_one():
     toml = "\n".join(line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
     import tomllib
 
-    from traintwice.gates._budgets import gate_from
+    from traintwice.gates._gate_files import gate_from
 
     assert len(gate_from(tomllib.loads(toml)).budgets) == 2
 

@@ -165,7 +165,7 @@ def _files_of(old: str | None, new: str | None) -> list[str | None]:
     """The files that a gate reads, those that a gate's file names too."""
     if old is None or new is not None or not old.endswith(".toml"):
         return [old, new]
-    from traintwice.gates._budgets import read_gate
+    from traintwice.gates._gate_files import read_gate
 
     said = read_gate(old)
     inside = [path for path in (said.old, said.new, *said.floor, *said.new_floor) if path is not None]

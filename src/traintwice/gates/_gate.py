@@ -37,10 +37,10 @@ from traintwice.gates._budgets import (
     check_budgets,
     in_words,
     metric_of_slice,
-    read_gate,
     unit_of,
     worst_outcome,
 )
+from traintwice.gates._gate_files import read_gate
 from traintwice.predictions import Predictions, Reading, replicas_of
 from traintwice.predictions._reading import OPTIONS
 from traintwice.progress import report
