@@ -78,12 +78,14 @@ class ResNet(_Residual):
             )
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """The depth, in layers with weights.
+        """The depth, in layers with weights, and the filters of the blocks where they are not 16, 32, 64.
 
-        >>> RESNET_56.describe((3, 32, 32), 10)
-        'ResNet-56'
+        >>> RESNET_56.describe((3, 32, 32), 10), ResNet(((3, 8, 1), (3, 16, 2), (3, 32, 2))).describe((3, 32, 32), 10)
+        ('ResNet-56', 'ResNet-20 (8-16-32)')
         """
-        return f"ResNet-{2 * sum(units for units, _, _ in self.blocks) + 2}"
+        filters = tuple(filters for _, filters, _ in self.blocks)
+        width = "" if filters == (16, 32, 64) else f" ({'-'.join(map(str, filters))})"
+        return f"ResNet-{2 * sum(units for units, _, _ in self.blocks) + 2}{width}"
 
     def _layers(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         channels, _, _ = picture_of(shape, "ResNet")
