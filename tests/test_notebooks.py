@@ -64,7 +64,7 @@ def test_evaluation_reruns(cells):
     assert "Regressions more than rerunning causes" in answers
     assert shown(cells["gate.outcome"]) == "'over'"
     (sentence,) = (outputs for source, outputs in cells.items() if source.startswith("traintwice.measure"))
-    assert "different labels" in shown(sentence)
+    assert "different answers to" in shown(sentence)
     found = traintwice.diff_tokens("base.kld", "4 bits.kld")
     assert found.documents == 40
     assert f"{found['same_top'].at_least.value:.1%}" in shown(
