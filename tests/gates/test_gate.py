@@ -112,6 +112,24 @@ class TestOutcome:
         result = gate(probs[0], probs[1], [Budget("log_loss", max=0.1)], label=y)
         assert result.outcome == "over"
 
+    @pytest.mark.parametrize("rows", [100, 300, 700])
+    @pytest.mark.parametrize("lost", [1, 2, 7])
+    def test_a_limit_may_be_reached(self, rows, lost):
+        """0.98 − 1 is below −0.02 in floating point."""
+        votes = np.zeros((2, rows), int)
+        votes[1, : lost * rows // 100] = 1
+        limits = [Budget("accuracy", min=-lost / 100), Budget("churn", max=lost / 100), Budget("negative_flips", max=lost / 100)]
+        result = gate(votes[0], votes[1], limits, label=votes[0], rule="point")
+        assert [c.outcome for c in result.checks] == ["kept"] * 3
+
+    @pytest.mark.parametrize("copy_of_old", [True, False])
+    def test_copies_are_a_floor_for_no_budget(self, copy_of_old):
+        old, new = np.zeros(400, int), np.arange(400) < 4
+        retrains = [old if copy_of_old else np.roll(new, 9).astype(int)] * 4
+        budgets = [Budget("churn", max=0.5, against="times floor"), Budget("churn", max=0.001, against="minus floor")]
+        result = gate(old, new.astype(int), budgets, floor=retrains)
+        assert [c.outcome for c in result.checks] == ["inconclusive"] * 2
+
 
 class TestMeasures:
     @pytest.mark.parametrize("of", ["old", "new", "change"])

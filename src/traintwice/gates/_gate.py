@@ -225,7 +225,10 @@ def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: 
     name = in_words(budget, column, value)
     if estimate is None or math.isnan(estimate.value):
         return Check(budget, column, value, unit, estimate, "inconclusive", f"{name} cannot be checked: {why}")
-    outcomes = [_outcome(limit, estimate, rule, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]
+    # An infinite loss is a number; an infinite ratio to a floor of 0 is judged by its bounds, which copies do not have.
+    by_number = rule == "point" or (math.isinf(estimate.value) and budget.against is None)
+    limits = [(limit, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]
+    outcomes = [_outcome(limit, estimate, sign, by_number=by_number) for limit, sign in limits]
     outcome = worst_outcome(outcomes)
     ends = between(estimate, unit)
     reason = f"{name} is {value_of(estimate, unit)}{f' ({ends})' if ends else ''}; allowed is "
@@ -235,14 +238,13 @@ def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: 
     return Check(budget, column, value, unit, estimate, outcome, reason)
 
 
-def _outcome(limit: float, e: Estimate, rule: Rule, sign: int) -> Outcome:
-    """Outcome of an upper limit (sign 1) or a lower limit (−1)."""
-    near, far = (e.low, e.high) if sign > 0 else (e.high, e.low)
-    if rule == "point" or math.isinf(e.value):
-        return "kept" if sign * e.value <= sign * limit else "over"
+def _outcome(limit: float, e: Estimate, sign: int, *, by_number: bool) -> Outcome:
+    """Outcome of an upper limit (sign 1) or a lower limit (−1), which a number may reach: 0.98 − 1 is −0.02 but for rounding."""
+    near, far = (e.value, e.value) if by_number else (e.low, e.high) if sign > 0 else (e.high, e.low)
     if math.isnan(near) or math.isnan(far):
         return "inconclusive"
-    return "kept" if sign * far <= sign * limit else "over" if sign * near > sign * limit else "inconclusive"
+    within = [sign * end <= sign * limit or math.isclose(end, limit, rel_tol=1e-12, abs_tol=1e-12) for end in (near, far)]
+    return "kept" if within[1] else "inconclusive" if within[0] else "over"
 
 
 def _relative(path: Path, name: str) -> str:
