@@ -83,6 +83,12 @@ REFUSED = {
         ["id,pred,p", "1,no,0.1", "2,yes,0.4", "3,yes,0.6"],
         r"'pred' does not say on which side of 0.5 'p' is",
     ),
+    "another rule": (
+        ["id,p_0,p_1,pred", "1,0.6,0.4,1", "2,0.2,0.8,1"],
+        "the largest probability is not always that of the predicted",
+    ),
+    "a label of every list": (["id,probs,pred", '1,"[0.6, 0.4]",a', '2,"[0.2, 0.8]",a'], r"Pass --probs pred to compare labels"),
+    "another order of the classes": (["id,p_cat,p_dog,pred", "1,0.6,0.4,dog", "2,0.2,0.8,cat"], "columns are in another order"),
     "predicted labels in floating point": (["id,pred", "1,2.0", "2,1.0"], "write predicted labels as integers or text"),
 }
 
@@ -92,6 +98,15 @@ def test_refused(case, tmp_path):
     lines, message = REFUSED[case]
     with pytest.raises(BadInput, match=message):
         read(text(tmp_path / "a.csv", *lines))
+
+
+@pytest.mark.parametrize("predicted", [("0", "1", "1"), ("0.0", "0.0", "1.0"), ("no", "yes", "yes"), ("False", "True", "")])
+def test_predicted_labels_that_agree_with_the_largest_probability(predicted, tmp_path):
+    """The second row is a tie, as after rounding."""
+    probs = ("0.7,0.3", "0.5,0.5", "0.2,0.8")
+    rows = [f"{i},{p},{label}" for i, (p, label) in enumerate(zip(probs, predicted, strict=True))]
+    found, _ = read(text(tmp_path / "a.csv", "id,p_0,p_1,pred", *rows))
+    assert found.probs[0].tolist() == [[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]]
 
 
 @pytest.mark.parametrize(

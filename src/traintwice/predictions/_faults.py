@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from traintwice._database import Session, any_of, show_id
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._layout import Layout, label_of_score
+from traintwice.predictions._layout import Layout, predicted_next_to
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._source import PRESENT, WIDE, Source, family
 from traintwice.predictions._views import View
@@ -27,6 +29,8 @@ NUMBERS = rf"\s*\[\s*{NUMBER}([,\s]+{NUMBER})*\s*\]\s*"
 """A list of numbers as text."""
 ZERO, ONE = ("0", "0.0", "false"), ("1", "1.0", "true")
 """Predicted labels of class 0 and of class 1."""
+Pairs: TypeAlias = Sequence[tuple[str, int]]
+"""Predicted labels and the class of the larger probability."""
 LABELS_APART = ". Where a row may have several labels, compare one label at a time: --probs COLUMN --label COLUMN"
 
 
@@ -118,16 +122,45 @@ def faults(view: View, suffix: str = "") -> Iterator[Fault]:
         yield Fault(f"d{suffix} IS NULL", says, "'missing'", advice)
 
 
-def refuse_confidence(session: Session, source: Source, layout: Layout, reading: Reading) -> None:
-    """Raise `BadInput` where a score is not that of one class, by the predicted labels next to it."""
-    if (label := label_of_score(source, layout, reading)) is None:
+def refuse_contradiction(session: Session, source: Source, layout: Layout, reading: Reading) -> None:
+    """Raise `BadInput` where the predicted labels next to scores or probabilities are not those of the larger probability."""
+    if (label := predicted_next_to(source, layout, reading)) is None:
         return
-    (column,), half = layout.columns, 0 if layout.logits else 0.5
-    number, vote = source.number(source.cell(column)), f"CAST({source.cell(label)} AS VARCHAR)"
-    apart = f"isfinite({number}) AND {number} <> {half} AND {vote} IS NOT NULL"
-    sql = f"SELECT DISTINCT lower({vote}), {number} > {half} FROM {source.relation} WHERE {apart} LIMIT 3"
+    vote, is_score = f"lower(CAST({source.cell(label)} AS VARCHAR))", layout.kind == "score"
+    if is_score:
+        half, number = 0 if layout.logits else 0.5, source.number(source.cell(layout.columns[0]))
+        known, largest = f"isfinite(e) AND e <> {half}", f"CAST(e > {half} AS INTEGER)"
+    else:
+        cells = [source.cell(column) for column in layout.columns]
+        number = cells[0] if layout.kind == "list" else f"[{', '.join(map(source.number, cells))}]"
+        known = "isfinite(list_sum(e)) AND len(list_filter(e, lambda x: x = list_max(e))) = 1"
+        largest = "list_position(e, list_max(e)) - 1"
+    sql = f"SELECT {vote} AS v, {number} AS e FROM {source.relation}"
+    sql = f"SELECT DISTINCT v, {largest} FROM ({sql}) WHERE v IS NOT NULL AND {known} LIMIT {(layout.classes or 0) + 1}"
     pairs = session.rows(sql, doing=f"{source.name}: reading")
-    if pairs and len(pairs) > min(len(set(ends)) for ends in zip(*pairs, strict=True)):
+    contradictory = bool(pairs) and len(pairs) > min(len(set(ends)) for ends in zip(*pairs, strict=True))
+    if is_score:
+        _refuse_score(source, layout, label, half, pairs, reading, contradictory=contradictory)
+        return
+    names = [
+        name.lower() for name in source.class_names or layout.class_names or reading["classes"] or map(str, range(len(pairs)))
+    ]
+    plain = [({"false": "0", "true": "1"} if "0" in names else {}).get(v, re.sub(r"\.0+$", "", v)) for v, _ in pairs]
+    other = [(v, k) for v, (_, k) in zip(plain, pairs, strict=True) if set(plain) <= set(names) and names.index(v) != k]
+    if contradictory or other:
+        told = f"{source.name}: {listed(layout.columns)} and {label!r} may both be the predictions, and "
+        told += "the largest probability is not always that of the predicted label"
+        advice = "as where another rule chose the label, or where the columns are in another order than the classes"
+        choice = f"--probs {label} to compare labels, or --probs {','.join(layout.columns[:WIDE])} to compare probabilities"
+        raise BadInput(f"{told}, {advice}. Pass {choice}")
+
+
+def _refuse_score(
+    source: Source, layout: Layout, label: str, half: float, pairs: Pairs, reading: Reading, *, contradictory: bool
+) -> None:
+    """Raise `BadInput` where a score is not that of one class, by the predicted labels next to it."""
+    column = layout.columns[0]
+    if contradictory:
         told = f"{source.name}: {column!r} and {label!r} may both be the predictions, and {label!r} does not say on which side of {half}"
         advice = (
             f"{column!r} is, as where a score is the confidence of the predicted label. Pass --probs {label} to compare labels, or "

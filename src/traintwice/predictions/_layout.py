@@ -170,9 +170,9 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     return list(zip(sources, layouts, strict=True))
 
 
-def label_of_score(source: Source, layout: Layout, reading: Reading) -> str | None:
-    """The column of predicted labels next to a score that was taken for the predictions by its name."""
-    if layout.kind != "score" or reading["probs"]:
+def predicted_next_to(source: Source, layout: Layout, reading: Reading) -> str | None:
+    """The column of predicted labels next to probabilities that were taken for the predictions by their names."""
+    if layout.kind not in ("score", "columns", "list") or reading["probs"]:
         return None
     several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
     taken = {*several, layout.label, layout.weight, layout.draws, layout.time}

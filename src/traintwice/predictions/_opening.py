@@ -18,11 +18,11 @@ from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._array_files import from_arrays
 from traintwice.predictions._bank import BankReplica, read_banked
 from traintwice.predictions._classes import agreed_classes
-from traintwice.predictions._faults import check_contents, refuse_confidence, refuse_text
+from traintwice.predictions._faults import check_contents, refuse_contradiction, refuse_text
 from traintwice.predictions._file_formats import of_file, of_shards
 from traintwice.predictions._in_memory import as_tables, check_index, needs_names, predicted_by, stacked, with_arrays
 from traintwice.predictions._inputs import File, Shards, TableWithArrays, are_logs, expand, is_array
-from traintwice.predictions._layout import Summary, check_options, label_of_score, recognise, recognise_all
+from traintwice.predictions._layout import Summary, check_options, predicted_next_to, recognise, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
 from traintwice.predictions._predictions import DrawBlock, Predictions, refuse_draws
 from traintwice.predictions._reading import Reading, reading_of
@@ -235,7 +235,7 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
         recognised = recognise_all(session, sources, wanted)
         for source, layout in recognised:
             refuse_text(session, source, layout)
-            refuse_confidence(session, source, layout, wanted)
+            refuse_contradiction(session, source, layout, wanted)
         named, files = agreed_classes(session, recognised, wanted)
         views, period = make_views(session, files, named.names, wanted)
         if wanted["on_missing"] == "drop" and not wanted["by_position"]:
@@ -329,7 +329,7 @@ def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:
     found = []
     for source, layout in zip(sources, layouts, strict=True):
         if source.fill is not None:
-            one = (layout.label, layout.weight, layout.draws, layout.time, label_of_score(source, layout, reading))
+            one = (layout.label, layout.weight, layout.draws, layout.time, predicted_next_to(source, layout, reading))
             several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
             needed = dict.fromkeys(source.computed.get(c, ("", c, ""))[1] for c in (*several, *one) if c is not None)
             whole = source.fill(needed)
