@@ -38,6 +38,30 @@ def test_vectors_of_spark(tmp_path):
     assert summary.layouts[0].startswith("3 classes in the list probability")
 
 
+@pytest.mark.parametrize(("first", "second"), [("label", "score"), ("prob", "label")])
+@pytest.mark.parametrize("options", [{"probs": ["found"]}, {"probs": ["found"], "classes": ["dog", "ant", "cat"]}])
+def test_pairs_of_a_class_and_its_probability(first, second, options, tmp_path):
+    """Every row is sorted by probability."""
+    rows = [{"ant": 0.1, "cat": 0.7, "dog": 0.2}, {"ant": 0.6, "cat": 0.1, "dog": 0.3}]
+
+    def pair(name, value):
+        return dict(zip((first, second), (name, value) if first == "label" else (value, name), strict=True))
+
+    lines = [
+        json.dumps({"id": n, "y": "cat", "found": [pair(*e) for e in sorted(row.items(), key=lambda e: -e[1])]})
+        for n, row in enumerate(rows)
+    ]
+    found, _ = read(text(tmp_path / "a.jsonl", *lines), **options)
+    names = options.get("classes", ["ant", "cat", "dog"])
+    assert found.probs[0].tolist() == [[row[name] for name in names] for row in rows]
+    assert (found.labels.tolist(), list(found.class_names)) == ([names.index("cat")] * 2, names)
+    with pytest.raises(BadInput, match="pass --probs"):
+        read(tmp_path / "a.jsonl")
+    lines[1] = lines[1].replace("dog", "emu")
+    with pytest.raises(BadInput, match=r"name different classes \(.*emu.*\); every row needs the probabilities of all classes"):
+        read(text(tmp_path / "b.jsonl", *lines), **options)
+
+
 @pytest.mark.parametrize(
     "lines", [["id, p, y", "1, 0.7, 1"], ['id;p;y;"a, b, c, d, e"', '1;0.7;1;"x,y"'], ['"id"\t"p"\t"y"', '"1"\t"0.7"\t"1"']]
 )
@@ -153,7 +177,7 @@ def test_names_of_classes_in_nested_fields():
     table = pa.table({"id": [1, 2], "probs": [{"cat": 0.9, "dog": 0.1}, {"cat": 0.2, "dog": 0.8}], "y": ["cat", "cat"]})
     found, _ = read(table, probs=["probs.dog", "probs.cat"])
     assert (found.class_names, found.votes.tolist(), found.labels.tolist()) == (("dog", "cat"), [[1, 0]], [1, 1])
-    scores = pa.table({"id": [1], "scores": [[{"label": "a", "score": 0.9}]]})
+    scores = pa.table({"id": [1], "scores": [[{"label": "a", "rank": 0, "score": 0.9}]]})
     for given, message in ((table, r"name its parts, as probs\.FIELD"), (scores, r"name its parts, as scores\.0\.FIELD")):
         with pytest.raises(BadInput, match=message):
             read(given)

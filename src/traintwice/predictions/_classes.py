@@ -111,7 +111,8 @@ def _stated(files: Sequence[Recognised], own: Sequence[Names | None], explicit: 
                 "says which class is 0; pass --classes with the names in the order of the numbers"
             )
     if of_columns:
-        return names, f"classes in the order of the columns {listed(layout.columns)}"
+        by_name = f"by name in {layout.columns[0]}: {listed(names)}"
+        return names, f"classes {by_name if layout.kind == 'list' else 'in the order of the columns ' + listed(layout.columns)}"
     return names, f"classes in the order {'of --classes' if explicit else 'in ' + source.name}: {listed(names)}"
 
 

@@ -12,6 +12,7 @@ from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, described, family
+from traintwice.predictions._vocabularies import names_in_pairs
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -148,6 +149,8 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
+        if (pairs := names_in_pairs(session, source, layout.columns[0])) is not None:
+            layouts[m] = layout = replace(layout, classes=len(pairs), class_names=pairs)
         if layout.kind == "list" and layout.classes is None:  # as many as the first list of the file has entries
             column, cell = layout.columns[0], source.cell(layout.columns[0])
             sql = f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1"
@@ -266,7 +269,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
     choices = [numbered for prefix in sorted(prefixes) if len(numbered := _numbered(source, prefix, free)) > 1]
     if not choices:
         lists = [c for c in free if family(source.columns[c]) == "numbers"]
-        choices = [(c,) for c in [c for c in lists if c.lower() in usual] or lists]
+        choices = [(c,) for c in [c for c in lists if c.lower() in usual] or lists if c.lower() in usual or c not in source.named]
     if not choices:
         ones = {f"{prefix}_1" for prefix in prefixes} if len(prefixes) == 1 else set()
         choices = [(c,) for c in free if c.lower() in usual or c in ones]

@@ -18,6 +18,9 @@ Family = Literal["integer", "number", "text", "boolean", "time", "numbers", "lis
 PROBABILITIES = ("p", "prob", "probs", "proba", "probas", "probability", "probabilities", "score", "scores", "y_prob", "y_score")
 LOGITS = ("logit", "logits")
 
+NAMED = re.compile(r'STRUCT\("?(\w+)"? (\w+), "?(\w+)"? (\w+)\)\[\]')
+"""The type of a list of pairs of a class and its probability, as Hugging Face and BigQuery write them: sorted by probability."""
+
 WIDE = 100
 """More columns of classes than this are read as one list: DuckDB's time for a query grows faster than its columns."""
 
@@ -49,6 +52,7 @@ class Source:
         class_names: the names of the K classes, where the file has them.
         path, stamp: the file, and its size and time of change when it was opened; None for what is held in memory.
         computed: name of a column that is part of another, to the SQL before it, that other column, and the SQL after it.
+        named: name of a column of pairs, which are read as a list in the order of the names of the classes, to the SQL of these names.
         packed: name of a column of lists to the columns of the file that it was made of.
         parts: the shards of a model in several files.
         fill: for rows that are elsewhere: copies those of some columns into ``relation``, which is empty until then.
@@ -66,6 +70,7 @@ class Source:
     path: Path | None = None
     stamp: tuple[int, ...] = ()
     computed: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: tuple[Source, ...] = ()
     fill: Callable[[Collection[str]], Source] | None = None
@@ -165,10 +170,18 @@ def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> d
 
 
 def with_vectors(source: Source) -> Source:
-    """The source with vectors of Spark as lists."""
-    vectors = [name for name, kind in source.columns.items() if VECTOR.fullmatch(kind)]
-    types = {**source.columns, **dict.fromkeys(vectors, "DOUBLE[]")}
-    return replace(source, columns=types, computed={name: ("vector_entries(", name, ")") for name in vectors})
+    """The source with vectors of Spark, and pairs of a class and its probability, as lists."""
+    computed = {name: ("vector_entries(", name, ")") for name, kind in source.columns.items() if VECTOR.fullmatch(kind)}
+    named = {}
+    for name, kind in source.columns.items():
+        fields = (found := NAMED.fullmatch(kind)) and {family(found[n + 1]): found[n] for n in (3, 1)}
+        if fields and fields.keys() in ({"text", "number"}, {"integer", "number"}):
+            key, number = (f"e[{literal(fields[of])}]" for of in (min(fields.keys() - {"number"}), "number"))
+            pairs = f", lambda e: {{'k': CAST({key} AS VARCHAR), 'v': {number}}}))"
+            computed[name] = ("list_transform(list_sort(list_transform(", name, f"{pairs}, lambda e: e.v)")
+            named[name] = f"list_transform(list_sort(list_transform({source.cell(name)}{pairs}, lambda e: e.k)"
+    types = {**source.columns, **dict.fromkeys(computed, "DOUBLE[]")}
+    return replace(source, columns=types, computed=computed, named=named)
 
 
 def with_path(session: Session, source: Source, path: str) -> Source:

@@ -156,6 +156,21 @@ def refuse_missing(
     return f"; {', '.join(map(repr, sorted(texts)))} counted as a class" if texts else ""
 
 
+def names_in_pairs(session: Session, source: Source, column: str) -> Names | None:
+    """The classes that a column of pairs names, which are the same in all rows; None for other columns, and where no row has pairs."""
+    if (names := source.named.get(column)) is None:
+        return None
+    sql = f"SELECT DISTINCT {names} AS n FROM {source.relation} WHERE n IS NOT NULL LIMIT 2"
+    found = [tuple(map(str, row[0])) for row in session.rows(sql, doing=f"{source.name}: reading the classes")]
+    if len(found) > 1:
+        told, advice = (
+            f"{source.name}: rows of {column!r} name different classes",
+            "every row needs the probabilities of all classes",
+        )
+        raise BadInput(f"{told} ({' and '.join(map(listed, found))}); {advice}", without_cells=f"{told}; {advice}")
+    return found[0] if found else None
+
+
 def class_in_sql(source: Source, column: str, names: Names | None) -> str:
     """The class 0 … K−1 of a label in SQL; NULL where it is none."""
     cell, kind = source.cell(column), family(source.columns[column])
