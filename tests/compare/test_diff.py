@@ -397,6 +397,18 @@ class TestWarnings:
             assert math.isnan(floor.ratio.low)
             assert "all rows are in one cluster" in floor.reason
 
+    @pytest.mark.parametrize(("classes", "one"), [(2, 1), (2, 0), (3, 0), (3, 2)])
+    @pytest.mark.parametrize("rows", [19, 20])
+    def test_models_that_predict_one_class(self, draw, classes, one, rows):
+        """Scores of rare events, all below 0.5, are no reason for a warning."""
+        probs, _ = draw(2, rows, classes)
+        probs = probs / 3
+        probs[:, :, one] += 2 / 3
+        warned = any(f"both models predict {one} on all 20 rows" in w for w in diff(probs[0], probs[1]).warnings)
+        assert warned == (rows == 20 and (classes, one) != (2, 0))
+        votes = probs.argmax(axis=2)
+        assert not any("both models predict" in w for w in diff(votes[0], votes[1]).warnings)
+
     def test_a_score_that_ranks_against_its_labels(self, draw):
         probs, _ = draw(2, 500, 2)
         y = (probs[1, :, 1] > 0.5).astype(int)

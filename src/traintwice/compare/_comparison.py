@@ -336,6 +336,8 @@ def _warnings(sums: DiffAccumulator, read: Summary, identical: Sequence[Sequence
         found.append(f"the weights leave {effective:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     if not sums.regression and (few := few_clusters(sums.base.summaries(BETWEEN[0])[0])) is not None:
         found.append(few)
+    if sums.flow is not None and sums.classes is not None and (constant := sums.flow.one_class()) is not None:
+        found.append(constant)
     for m, model in enumerate(("old", "new")):
         auc = None if sums.ranks is None else sums.ranks.auc(m)
         if auc is not None and auc < 0.5:

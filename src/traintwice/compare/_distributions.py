@@ -38,6 +38,10 @@ SHARES = (0.01, 0.05, 0.1)
 """Shares of rows whose review is reported."""
 
 
+MANY_ROWS = 20
+"""Rows from which on one predicted class is worth a warning."""
+
+
 class FlowCounts:
     """Counts of rows by old and new class, of K classes or of those that occur."""
 
@@ -52,6 +56,15 @@ class FlowCounts:
         cells, counts = np.unique(old * width + new, return_counts=True)
         for cell, count in zip(cells.tolist(), counts.tolist(), strict=True):
             self.counts[divmod(cell, width)] += count
+
+    def one_class(self) -> str | None:
+        """A clause on two models of probabilities that predict one class on all rows; scores of rare events may well be below 0.5."""
+        (old, new), *others = [cell for cell, rows in self.counts.items() if rows] or [(0, 1)]
+        rows = sum(self.counts.values())
+        if others or old != new or rows < MANY_ROWS or (self._classes, old) == (2, 0):
+            return None
+        told = f"both models predict {name_of(old, self._names)} on all {rows:,} rows"
+        return f"{told}, as confidences of the predicted labels do, and probabilities that are sorted within each row"
 
     def result(self) -> Flow:
         """The flow between the classes."""
