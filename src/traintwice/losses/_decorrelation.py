@@ -129,7 +129,8 @@ class Decorrelation(SignalLoss):
         if self.matrix == "covariance":
             signal = signal - out.mean(signal, -2).unsqueeze(-2)
             if out.masked is not None and self.signal in OUTPUTS:
-                if looked_at(out.masked) and bool((out.masked != out.masked[..., :1, :]).any()):
+                left_out = False if out.weights is None else (out.weights == 0).unsqueeze(-1)
+                if looked_at(out.masked) and bool((out.masked.any(-2) & ~(out.masked | left_out).all(-2)).any()):
                     raise BadInput(
                         "Decorrelation('covariance'): got other masked classes in other examples, expected the same; take "
                         "matrix='second-moment'"

@@ -241,7 +241,8 @@ class LogitDifference(TeacherLoss):
             reference = torch.where(out.masked, logits.detach(), reference)
         beyond = ((logits - reference).abs() - self.margin).clamp(min=0) ** self.power
         if self.top_k is not None:
-            highest = reference.topk(self.top_k, dim=-1).indices
+            possible = reference if out.masked is None else reference.masked_fill(out.masked, -torch.inf)
+            highest = possible.topk(self.top_k, dim=-1).indices
             beyond = beyond.gather(-1, highest.expand(*beyond.shape[:-1], self.top_k))
         return out.mean(beyond.sum(-1)).sum(-1)
 

@@ -261,7 +261,7 @@ class SymmetricKLToUniform:
         out.expect_classes("SymmetricKLToUniform")
         log_probs, classes = _largest(self, out)
         if isinstance(classes, Tensor):
-            classes = classes.unsqueeze(-1)
+            classes = classes.unsqueeze(-1).to(log_probs)
         of_uniform = classes.log() if isinstance(classes, Tensor) else log(classes)
         parts = (log_probs.exp() - 1 / classes) * (log_probs + of_uniform)
         distance = (parts if out.masked is None or self.top_k is not None else parts.masked_fill(out.masked, 0.0)).sum(-1)

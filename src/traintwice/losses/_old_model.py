@@ -13,6 +13,7 @@ from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._distillation import TeacherLoss, check_fraction, check_temperature, kl_from
 from traintwice.losses._loss import ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._prepare import not_zero
 from traintwice.schedules import Weight
 
 
@@ -153,4 +154,4 @@ def _old_probs(loss: TeacherLoss, out: Outputs, temperature: float = 1.0) -> Ten
     if temperature == 1:
         return logged
     powers = logged.pow(1 / temperature)
-    return powers / powers.sum(-1, keepdim=True)
+    return powers / not_zero(powers.sum(-1, keepdim=True))  # 0 for examples of weight 0

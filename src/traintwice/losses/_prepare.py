@@ -45,7 +45,7 @@ def prepared(out: Outputs) -> dict[str, Any]:
             made["labels"] = torch.where(labels == out.ignored, 0, labels)
         if looks:
             _check_classes(made["labels"], max(out.logits.shape[-1], 2))
-    unmasked = looks and (not out.logits.numel() or out.logits.detach().min().item() != -torch.inf)
+    unmasked = looks and not bool(out.logits.isneginf().any())
     if out.task == "classes" and out.logits.shape[-1] > 1 and not unmasked:
         made |= _masked(out, made["labels"], weights, looks)
     if weights is not None:
