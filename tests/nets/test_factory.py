@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from traintwice import nets, specs
+from traintwice.averaging import EMA
 from traintwice.data import Digits
 from traintwice.engine import Execution, choose, train
 from traintwice.errors import BadSpec, UnknownName
+from traintwice.methods import ensemble
 from traintwice.nets import Dropout, Factory, enter_dropout
 from traintwice.randomness import stream
 from traintwice.recipes import Recipe
@@ -39,6 +41,23 @@ class Odd(nn.Module):
         return x.flatten(1).sum(1, keepdim=True) * self.weight
 
 
+class FrozenNorm(nn.Module):
+    """Batch normalisation that stays in evaluation mode, as of a pretrained network."""
+
+    def __init__(self, width, classes):
+        super().__init__()
+        self.norm, self.last = nn.BatchNorm1d(width), nn.Linear(width, classes)
+        self.norm.running_mean.fill_(0.3)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x):
+        return self.last(self.norm(x))
+
+
 @pytest.fixture
 def mine(monkeypatch):
     """A module of a user's."""
@@ -51,6 +70,10 @@ def mine(monkeypatch):
     module.ours = lambda shape, classes: nn.Sequential(Dropout(0.5), nn.Linear(shape[0], classes))
     module.wide = lambda shape, classes: nn.Linear(shape[0], classes + 1)
     module.nothing = lambda shape, classes: None
+    module.lazy = lambda shape, classes: nn.LazyLinear(classes)
+    module.evaluated = lambda shape, classes: module.dropping(shape, classes).eval()
+    module.frozen = lambda shape, classes: FrozenNorm(shape[0], classes)
+    module.seeded = lambda shape, classes: nn.Sequential(torch.manual_seed(0) and nn.Flatten(), module.plain(shape, classes))
     monkeypatch.setitem(sys.modules, "mine", module)
     return module
 
@@ -86,6 +109,7 @@ def test_settings_reach_the_function_and_work_is_counted(mine):
         ("mine:missing", r"'mine:missing' cannot be imported .* on PYTHONPATH"),
         ("nowhere_at_all:f", r"cannot be imported \(No module named 'nowhere_at_all'\)"),
         ("mine:nothing", "made NoneType, expected a torch.nn.Module"),
+        ("mine:lazy", "has lazy layers, expected layers with all sizes"),
         ("mine:wide", r"returned \(2, 5\) for two examples, expected logits \(2, 4\)"),
     ],
 )
@@ -115,6 +139,27 @@ def test_dropout_of_pytorch_is_seeded_at_every_step(mine):
     assert choose(recipe, data, Execution(engine="auto")).engine == "loop"
     with pytest.raises(BadSpec, match="draws from PyTorch's global generator"):
         choose(recipe, data, Execution(engine="vectorised"))
+
+
+def test_layers_are_in_the_mode_of_a_training_loop(mine):
+    """A network that is made in evaluation mode, as of `from_pretrained`, trains; what its own `train` freezes stays frozen."""
+    data = Digits(train=41, validation=10, test=10).load()
+    recipe = Recipe(epochs=1, batch_size=8)
+    made, evaluated = (
+        train(recipe.change(network=Factory(f"mine:{name}")), data, seed=0, replica=0) for name in ("dropping", "evaluated")
+    )
+    assert (made.outputs["test"] == evaluated.outputs["test"]).all()
+    for averaging in (None, EMA(0.5)):
+        kept = train(recipe.change(network=Factory("mine:frozen"), averaging=averaging), data, seed=0, replica=0).weights
+        assert (kept["0.norm.running_mean"] == np.float32(0.3)).all()
+        assert (kept["0.norm.running_var"] == 1).all()
+
+
+def test_a_seed_inside_the_function_makes_the_components_equal(mine):
+    data, recipe = Digits(train=41, validation=10, test=10).load(), Recipe(Factory("mine:seeded"), ensemble(2), epochs=1)
+    with pytest.raises(BadSpec, match=r"mine:seeded: made the same weights for components 0 and 1.*set no seed"):
+        train(recipe, data, seed=0, replica=0)
+    assert train(recipe.change(alike=("initialisation",)), data, seed=0, replica=0).steps == 1
 
 
 def test_dropout_with_a_stream_is_taken(mine):

@@ -183,12 +183,24 @@ def test_refused(returned, message):
         ),
         (VOTES > 0, np.where(LABELS, "yes", "no"), "the predicted labels are of bool"),
         (PROBS, np.where(LABELS, "1", "2"), "texts of numbers such as '2'; pass them as integers"),
-        (PROBS, np.where(LABELS, "a", "a"), "the labels have the classes a and the predictions 2 columns; pass the names"),
+        (
+            PROBS,
+            np.where(LABELS, "ham", "spam"),
+            "the texts ham, spam, and the predictions 2 columns without names; pass the names",
+        ),
+        (PROBS[:, 1], np.where(LABELS, "no", "yes"), "the texts no, yes, and the predictions one score; pass the names"),
     ],
 )
 def test_labels_that_do_not_say_which_class_is_which(returned, labels, message):
     with pytest.raises(BadInput, match=message):
         one(returned, labels)
+
+
+@pytest.mark.parametrize("returned", [PROBS, PROBS[:, 1]])
+def test_names_of_the_classes_are_in_the_order_of_the_columns(returned):
+    found = one(returned, np.where(LABELS, "ham", "spam"), classes=["spam", "ham"])
+    assert_array_equal(found.labels, LABELS)
+    assert found.class_names == ("spam", "ham")
 
 
 def test_a_table_with_ids_needs_the_ids_of_labels():

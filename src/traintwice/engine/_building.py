@@ -68,7 +68,25 @@ def build(
         networks = [_component(recipe, data, j, rng).to(dtype) for j, rng in enumerate(streams)]
     if start is not None:
         load(networks, _start(start, recipe))
+    elif (
+        isinstance(recipe.network, Factory) and "initialisation" not in (recipe.alike or ()) and (same := same_weights(networks))
+    ):
+        raise BadSpec(
+            f"{recipe.network.maker}: made the same weights for components 0 and {same}, expected independent ones; set no seed in the "
+            'function, or set alike = ["initialisation"] in the recipe'
+        )
     return networks
+
+
+def same_weights(networks: Sequence[nn.Module]) -> int | None:
+    """The first network with the weights of network 0; None for none, and where weights are not known yet."""
+    first, *others = [list(network.parameters()) for network in networks]
+    if not first or any(nn.parameter.is_lazy(weight) for own in (first, *others) for weight in own):
+        return None
+    for j, own in enumerate(others, 1):
+        if len(own) == len(first) and all(torch.equal(a, b) for a, b in zip(first, own, strict=True)):
+            return j
+    return None
 
 
 def _start(start: Weights, recipe: Recipe) -> Weights:

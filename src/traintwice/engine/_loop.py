@@ -47,7 +47,7 @@ class LoopTraining(Training):
         super().__init__(spec, examples, replicas)
         (self.replica,) = replicas
         device, method = spec.execution.torch_device, spec.recipe.method
-        self.networks = [network.to(device) for network in spec.networks(self.replica)]
+        self.networks = [network.to(device).train() for network in spec.networks(self.replica)]
         self.views = Examples(spec.recipe, spec.data, examples.inputs, seed=spec.seed, replica=self.replica)
         self.drops = spec.enter_dropout(self.networks, self.replica, 0)
         self.gate = None

@@ -232,16 +232,19 @@ class _SnapshotAverager(Averager):
 
 @torch.no_grad()
 def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int, rows: Tensor | None = None) -> None:
-    """Recompute the running statistics of batch-norm layers, which belong to other weights, on all examples or on some."""
+    """Recompute the running statistics of batch-norm layers, which belong to other weights, on all examples or on some.
+
+    Layers that their network keeps in evaluation mode keep their statistics.
+    """
     for network in networks:
-        layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        network.train()
+        layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
         if not layers:
             continue
         kept = [(layer, layer.momentum) for layer in layers]
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # a plain mean over the batches
-        network.train()
         for part in inputs.parts(batch_size, rows):
             if len(part) > 1:  # one example has no batch statistics
                 network(part)

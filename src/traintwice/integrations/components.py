@@ -15,6 +15,7 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.distributed import ProcessGroup  # noqa: E402
 
+from traintwice.engine._building import same_weights  # noqa: E402
 from traintwice.engine._deployed import Deployed, mix_components, stacked_logits  # noqa: E402
 from traintwice.engine._loss_inputs import Peers, Signals  # noqa: E402
 from traintwice.engine._state import parts, under, within  # noqa: E402
@@ -154,7 +155,11 @@ class Components(_MethodLoss):
             expected = "a module from inputs to J logits" if gate is None else "None: no term of the method trains a gate"
             raise BadInput(f"Components.gate: got {'none' if gate is None else type(gate).__name__}, expected {expected}")
         self.networks = nn.ModuleList(_made(make, j, seed) for j in range(method.components))
-        _check_independent(list(self.networks))
+        if same := same_weights(list(self.networks)):
+            raise BadInput(
+                f"Components.make: networks 0 and {same} have the same weights, expected independent ones; build a new network in every "
+                "call, and set no seed inside"
+            )
         self.gate = gate
         self.accumulation, self.group, self.task = accumulation, group, task
         self._calls = 0
@@ -330,19 +335,6 @@ def _made(make: Callable[[], nn.Module], j: int, seed: int | None) -> nn.Module:
             f"Components.make: returned a {type(network).__name__}, expected a torch.nn.Module, a new one in every call"
         )
     return network
-
-
-def _check_independent(networks: Sequence[nn.Module]) -> None:
-    """Raise `BadInput` where two networks have the same weights."""
-    weights = [list(network.parameters()) for network in networks]
-    if not weights[0] or any(nn.parameter.is_lazy(weight) for own in weights for weight in own):
-        return
-    for j, own in enumerate(weights[1:], 1):
-        if len(own) == len(weights[0]) and all(torch.equal(a, b) for a, b in zip(weights[0], own, strict=True)):
-            raise BadInput(
-                f"Components.make: networks 0 and {j} have the same weights, expected independent ones; build a new network in every call, "
-                "and set no seed inside"
-            )
 
 
 def _stacked(networks: Iterable[nn.Module], inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensor:

@@ -71,6 +71,10 @@ class Factory(UserFunction):
             network = make(known, classes)
             if not isinstance(network, nn.Module):
                 raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")
+            if any(map(nn.parameter.is_lazy, network.parameters())):
+                raise BadSpec(
+                    f"{self.maker}: has lazy layers, expected layers with all sizes; the function gets the shape of an example"
+                )
             if isinstance(shape, PackedShape):
                 network = Unpacked(network, shape)
             draws, outputs = self._tried(network, shape, classes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from traintwice._arrays import are_whole, as_classes, plain_objects, refuse_ones, to_numpy
 from traintwice._database import Session
+from traintwice._formatting import listed
 from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
@@ -290,7 +291,7 @@ def _as_numbers(values: Any) -> Any:
 
 
 def _names(array: np.ndarray, labels: np.ndarray | None) -> list[str]:
-    """Names of the classes, in alphabetical order, where labels or predicted labels are texts."""
+    """Names of the classes, of labels or predicted labels that are texts; an order that decides what a column is, is asked for."""
     texts = [np.array(values.tolist(), dtype=str) for values in (labels, array) if values is not None and _is_text(values)]
     names = [str(name) for name in np.unique(np.concatenate(texts))]
     is_truth = array.dtype.kind == "b" and set(names) <= {"False", "True"}
@@ -300,15 +301,16 @@ def _names(array: np.ndarray, labels: np.ndarray | None) -> list[str]:
             f"{'labels' if _is_text(array) else 'predicted labels'} are of {(labels if _is_text(array) else array).dtype}; pass the names "
             'of the classes in the order of the numbers: classes=["…", "…"]'
         )
-    if array.ndim == 2 and len(names) != array.shape[1]:
-        raise BadInput(
-            f"the labels have the classes {', '.join(names)} and the predictions {array.shape[1]} columns; pass the names of the classes "
-            'in the order of the columns: classes=["…", "…"]'
-        )
     if array.ndim == 2 and all(map(str.isdecimal, names)) and names != [str(k) for k in range(array.shape[1])]:
         raise BadInput(
             f"the labels are texts of numbers such as {names[-1]!r}; pass them as integers, the number of the column of each class, "
             "counted from 0"
+        )
+    if array.dtype.kind == "f" and array.ndim and not all(map(str.isdecimal, names)):
+        what = f"the predictions {array.shape[1]} columns without names" if array.ndim == 2 else "the predictions one score"
+        raise BadInput(
+            f"the labels are the texts {listed(names)}, and {what}; pass the names of the classes in the order of the columns (of a "
+            'score: the class of 0, then the class of 1): classes=["…", "…"]'
         )
     return names
 
