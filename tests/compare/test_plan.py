@@ -88,6 +88,15 @@ class TestPilot:
             assert_allclose(getattr(of_files, name), getattr(p.components, name), atol=1e-15)
         assert "estimated from 6 replicas on 500 rows" in p.sentence
 
+    def test_copies_are_named_and_do_not_show_how_churn_varies(self):
+        votes = np.random.default_rng(0).integers(2, size=(5, 60))
+        votes[3] = votes[1]
+        assert "; the predictions of pilot 2, pilot 4 are identical, bit for bit" in plan(detect=0.1, pilot=votes).sentence
+        with pytest.raises(
+            BadInput, match=r"no row changes between replicas of the pilot; the predictions of pilot 1, .* that differ"
+        ):
+            plan(detect=0.1, pilot=votes[[0] * 5])
+
     @pytest.mark.parametrize("paired", [False, True])
     def test_two_recipes_give_the_parts_of_their_difference(self, draw, paired):
         (a, _), (b, _) = draw(5, 400, 3), draw(5, 400, 3, seed=1)

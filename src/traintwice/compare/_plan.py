@@ -18,6 +18,7 @@ from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics._accumulator import PairedAccumulator
+from traintwice.metrics._identical import IdenticalReplicas, identical_in_words
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics._inference import least_that
 from traintwice.statistics._special import chi_square_quantile, normal_cdf, t_quantile
@@ -232,8 +233,7 @@ def plan(
     table = tuple(
         _row(parts, m, n, detect, standard_error, level, power) for m in sorted(set(replicas)) for n in sorted(set(rows))
     )
-    asked = detect is not None or standard_error is not None
-    enough = [r for r in table if r.enough] if asked else []
+    enough = [r for r in table if r.enough and (detect, standard_error) != (None, None)]
     smallest = min(enough, key=lambda r: (r.replicas * r.rows, r.replicas), default=None)
     fewest = {m: min(r.rows for r in enough if r.replicas == m) for m in sorted({r.replicas for r in enough})}
     others = [(m, n) for m, n in fewest.items() if n < min((fewest[f] for f in fewest if f < m), default=math.inf)]
@@ -267,18 +267,21 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Var
     spans = [(0, sizes[0]), *([(sizes[0], sum(sizes))] if against is not None else [])]
     quantities = [{f"{a}-{b}": distance(start + a, start + b, None) for a, b in _pairs(stop - start)} for start, stop in spans]
     if paired:
-        first, second = quantities
-        quantities = [{pair: second[pair] - first[pair] for pair in first}]
+        quantities = [{pair: quantities[1][pair] - quantities[0][pair] for pair in quantities[0]}]
     names = [f"pilot {i + 1}" for i in range(sum(sizes))]
     with open_rows([m for models in recipes for m in models], names, **reading) as rows:
         clustered = rows.clusters is not None
         pairs = [Tally(q, clustered=clustered) for q in quantities]
-        both = PairedAccumulator(churn_of, clustered=clustered)
+        both, copies = PairedAccumulator(churn_of, clustered=clustered), IdenticalReplicas()
         for block in rows.blocks():
+            copies.add(block)
             both.add(block.models(*spans[0]), block.models(*spans[-1]))
             for tally in pairs:
                 tally.add(RowValues(block))
-        n = rows.summary.rows
+        n, groups = rows.summary.rows, [[rows.summary.files[m] for m in group] for group in copies.result()]
+    alike = "".join(f"; {clause}" for clause in identical_in_words(groups))
+    if both.first.compute().value == both.second.compute().value == 0:
+        raise BadInput(f"plan: no row changes between replicas of the pilot{alike}; give replicas that differ, or a churn")
     on_rows = [row_components(tally, size, n) for tally, size in zip(pairs, sizes, strict=False)]
     churns = [np.array([float((tally.total(name) / tally.total(ONE))[0]) for name in tally.quantities]) for tally in pairs]
     over_rows = [pair_components(of_pairs, size) for of_pairs, size in zip(churns, sizes, strict=False)]
@@ -290,7 +293,7 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Var
     elif not paired:
         variance = n * both.difference().example_variance
         variance -= sum(4 * t[1] / m + 2 * t[2] / (m * (m - 1)) for t, m in zip(on_rows, sizes, strict=True))
-    said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows"
+    said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows{alike}"
     return VarianceParts(
         both.first.compute().value, zeta[0], zeta[1], math.sqrt(max(variance, 0.0)), paired, said, tau_1=tau[0], tau_2=tau[1]
     )
