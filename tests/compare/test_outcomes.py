@@ -185,7 +185,10 @@ def test_draws_that_never_differ_are_within_noise(tmp_path):
     d = diff(*[written(tmp_path, f"{m}.jsonl", run) for m, run in enumerate(runs)], **COLUMNS, draws="epoch", on_missing="drop")
     assert (d.answers[2].verdict, d.answers[2].detail.partition("; ")[2]) == ("within noise", "two draws never differ")
     text = " ".join(str(d).split())
-    assert "0.jsonl: 1 item left out (ids missing in another file) 1 of 29 items have no score; measures that need scores" in text
+    assert (
+        "0.jsonl: 1 item left out (ids missing in another file) 1 of 29 items have no score; measures that need scores leave them out, and for churn no score is an answer of its own"
+        in text
+    )
     result = gate(
         *[str(tmp_path / f"{m}.jsonl") for m in range(2)],
         [Budget("accuracy", min=-1.0)],
@@ -194,6 +197,21 @@ def test_draws_that_never_differ_are_within_noise(tmp_path):
         on_missing="drop",
     )
     assert result.checks[0].reason == "accuracy cannot be checked: answers have scores between 0 and 1, with a mean_score"
+
+
+def test_draws_without_a_score_and_without_answers(tmp_path):
+    """To churn, no score is an answer of its own; items with one leave the measures of scores."""
+    none = {(0, "q1", 1), (1, "q2", 0), (1, "q2", 1)}
+    runs = [[{**row, "epoch": e} for e in range(2) for row in items(10 * m + e, 30)] for m in range(2)]
+    for m, run in enumerate(runs):
+        for row in run:
+            row["score"] = None if (m, row["id"], row["epoch"]) in none else row["score"]
+    paths = [written(tmp_path, f"{m}.jsonl", run) for m, run in enumerate(runs)]
+    d = diff(*paths, correct="score", id=["id"], draws="epoch")
+    said = [[[row["score"] for row in run if row["id"] == f"q{i}"] for i in range(30)] for run in runs]
+    churn = np.mean([a != b for old, new in zip(*said, strict=True) for a in old for b in new])
+    lost = [a > b for old, new in zip(*said, strict=True) if None not in (*old, *new) for a in old for b in new]
+    assert_allclose([d["churn"].value, d["negative_flips"].value], [churn, np.mean(lost)])
 
 
 def test_measures_and_gates_read_logs_too(pair):

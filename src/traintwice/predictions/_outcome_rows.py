@@ -139,7 +139,7 @@ def _draw_block(
     logs: Sequence[Outcomes], rows: Sequence[Sequence[Sequence[int]]], answers: Sequence[np.ndarray] | None, whole: Predictions
 ) -> DrawBlock:
     """All items with their draws; answers are numbered item by item."""
-    codes = [log.correct if answers is None else answers[m] for m, log in enumerate(logs)]
+    codes = [np.nan_to_num(log.correct, nan=-1) if answers is None else answers[m] for m, log in enumerate(logs)]
     local = []
     for of_item in zip(*rows, strict=True):
         drawn = [codes[m][list(of)] for m, of in enumerate(of_item)]

@@ -79,8 +79,8 @@ def _unusual(diff: Diff) -> Iterator[str]:
     if diff.waived:
         yield f"{counted(diff.waived, 'row')} waived by id"
     if found.label is not None and found.labelled < found.rows:
-        some = f"{found.rows - found.labelled:,} of {found.rows:,}"
-        yield f"{some} {row}s have no {label}; measures that need {label}s leave these {row}s out"
+        some = f"{found.rows - found.labelled:,} of {found.rows:,} {row}s have no {label}; measures that need {label}s leave them out"
+        yield some + ", and for churn no score is an answer of its own" * found.outcomes
     if diff.effective_rows is not None:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
     yield from map(visible, diff.floor_notes)
