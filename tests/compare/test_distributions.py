@@ -195,6 +195,15 @@ class TestSwapSets:
         (found,) = diff(probs[0], probs[0], top_k=[1000]).swap_sets
         assert (found.rows, found.overlap.value, found.swapped, found.entered_positive) == (50, 1.0, 0, None)
 
+    def test_ties_at_the_last_row_are_named(self):
+        old, new = np.array([0.9, 0.8, 0.8, 0.1, 0.1]), np.full(5, 0.4)
+        for k in range(1, 6):
+            tied = [name for name, score in (("old", np.sort(old)[::-1]), ("new", new)) if k < 5 and score[k - 1] == score[k]]
+            said = [w for w in diff(old, new, top_k=[k]).warnings if "order of the rows" in w]
+            assert [w.split(":")[0] for w in said] == [
+                f"the order of the rows decides on the top {k} of the {name} model" for name in tied
+            ]
+
     def test_rows_without_a_label_are_no_part_of_the_share(self):
         top = TopSets([2], 4, 2)
         scores = np.array([[0.9, 0.8, 0.1, 0.2], [0.1, 0.2, 0.9, 0.8]])

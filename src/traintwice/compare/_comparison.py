@@ -338,6 +338,7 @@ def _warnings(sums: DiffAccumulator, read: Summary, identical: Sequence[Sequence
         found.append(few)
     if sums.flow is not None and sums.classes is not None and (constant := sums.flow.one_class()) is not None:
         found.append(constant)
+    found += () if sums.top is None else sums.top.ties()
     for m, model in enumerate(("old", "new")):
         auc = None if sums.ranks is None else sums.ranks.auc(m)
         if auc is not None and auc < 0.5:

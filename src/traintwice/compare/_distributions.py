@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -250,7 +250,7 @@ class TopSets:
 
     def __init__(self, asked: Sequence[float], rows: int, models: int) -> None:
         self.asked = tuple(asked)
-        self._most = max((count_of(k, rows) for k in asked), default=0)
+        self._most = max((count_of(k, rows) for k in asked), default=0) + 1  # the next row shows a tie
         self._best = [np.zeros((3, 0)) for _ in range(models)]
         self.rows = 0
 
@@ -268,6 +268,14 @@ class TopSets:
     def size(self, asked: float) -> int:
         """k, in rows."""
         return min(count_of(asked, self.rows), self.rows)
+
+    def ties(self) -> Iterator[str]:
+        """Clauses on the old and the new model, where the row after the last of the top k has the same score."""
+        for k in dict.fromkeys(map(self.size, self.asked)):
+            for name, (scores, _, _) in zip(("old", "new"), self._best, strict=False):
+                if scores[k - 1 : k].tolist() == scores[k : k + 1].tolist():
+                    told = f"the order of the rows decides on the top {k:,} of the {name} model"
+                    yield f"{told}: the score of row {k:,} is that of further rows too, and ties go to the earlier row"
 
     def result(self, pairs: Pairs | None, level: float, floor_of: Callable[..., NoiseFloor]) -> tuple[SwapSet, ...]:
         """The swap set of every k, with its floor where there are retrains."""
