@@ -185,10 +185,8 @@ def test_draws_that_never_differ_are_within_noise(tmp_path):
     d = diff(*[written(tmp_path, f"{m}.jsonl", run) for m, run in enumerate(runs)], **COLUMNS, draws="epoch", on_missing="drop")
     assert (d.answers[2].verdict, d.answers[2].detail.partition("; ")[2]) == ("within noise", "two draws never differ")
     text = " ".join(str(d).split())
-    assert (
-        "0.jsonl: 1 item left out (ids missing in another file) 1 of 29 items have no score; measures that need scores leave them out, and for churn no score is an answer of its own"
-        in text
-    )
+    assert "0.jsonl: 1 item left out (ids missing in another file) 1 of 29 items have no score; measures that need scores" in text
+    assert "leave them out, and for churn no score is an answer of its own" in text
     result = gate(
         *[str(tmp_path / f"{m}.jsonl") for m in range(2)],
         [Budget("accuracy", min=-1.0)],
