@@ -174,6 +174,26 @@ def test_its_scale_fits_its_range(metric, draw):
     assert scale != "logit" or value <= metric.definition.most
 
 
+LIMITED = [m for m in ALL if m.definition.limit is not None and np.isfinite(m.definition.limit) and m.definition.one_pass]
+
+
+@pytest.mark.parametrize("metric", LIMITED, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("M", [2, 3, 12])
+def test_no_replicas_are_beyond_its_limit(metric, M, draw):
+    """One replica that is certain of one class, and others that are certain of another."""
+    probs, labels = arrays_for(metric, draw, M)
+    far = np.zeros_like(probs)
+    if metric.definition.needs_scores:
+        far[0], far[1:] = 1.0, -1.0
+    else:
+        far[0, :, 1], far[1:, :, 0] = 1.0, 1.0
+    for each in (probs, far):
+        p = made(metric, each, np.ones_like(labels))
+        assert metric(p) <= metric.definition.limit * (1 + 1e-12)
+        found = interval(metric.measure(p))
+        assert not found.high > metric.definition.limit * (1 + 1e-12)
+
+
 @pytest.mark.parametrize("metric", MEANS, ids=lambda m: m.__name__)
 def test_the_mean_of_the_values_is_the_number(metric, draw):
     p = predictions_for(metric, draw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from traintwice.errors import BadInput
@@ -30,7 +31,7 @@ def _relative(xp: Any, distance: Array, size: Array) -> Array:
     return xp.where(known, distance / xp.where(known, size, xp.ones_like(size)), xp.zeros_like(distance))
 
 
-@mean_metric("Δ_p", "deviation", unit="number", soft=True, needs_probs=True)
+@mean_metric("Δ_p", "deviation", unit="number", limit=2.0, soft=True, needs_probs=True)
 def prediction_difference(predictions: Predictions, *, p: float = 1.0, label_weighted: bool = False) -> Array:
     r"""Distance of a replica's probabilities from the mean over replicas, in the L_p norm.
 
@@ -79,7 +80,7 @@ def delta_1(predictions: Predictions) -> Array:
     return _deviation(predictions, 1)
 
 
-@mean_metric("Δ₂", "deviation", unit="number", soft=True, needs_probs=True)
+@mean_metric("Δ₂", "deviation", unit="number", limit=math.sqrt(2), soft=True, needs_probs=True)
 def delta_2(predictions: Predictions) -> Array:
     r"""Prediction difference in the L2 norm: `prediction_difference` with p = 2.
 
@@ -101,7 +102,7 @@ def delta_2(predictions: Predictions) -> Array:
     return _deviation(predictions, 2)
 
 
-@mean_metric("Δᴸ", "deviation", unit="number", soft=True, needs_labels=True, needs_probs=True, or_top=True)
+@mean_metric("Δᴸ", "deviation", unit="number", limit=2.0, soft=True, needs_labels=True, needs_probs=True, or_top=True)
 def delta_label(predictions: Predictions) -> Array:
     r"""Relative prediction difference of the true label's probability.
 
@@ -149,7 +150,7 @@ def relative_delta_1(predictions: Predictions) -> Array:
     return xp.sum(_relative(xp, xp.abs(predictions.by_class - mean), mean), axis=1)
 
 
-@mean_metric("Δʳ¹", "deviation", unit="number", soft=True, needs_probs=True, binary=True)
+@mean_metric("Δʳ¹", "deviation", unit="number", limit=4.0, soft=True, needs_probs=True, binary=True)
 def relative_delta_positive(predictions: Predictions) -> Array:
     r"""Prediction difference of a binary model relative to the mean probability of the positive label.
 
@@ -261,7 +262,7 @@ def regression_difference(predictions: Predictions) -> Array:
     return mean_absolute_difference(predictions.xp, one_score(predictions)[:, None, :])
 
 
-@mean_metric("relative regression difference", "pair", unit="number", needs_scores=True)
+@mean_metric("relative regression difference", "pair", unit="number", limit=2.0, needs_scores=True)
 def relative_regression_difference(predictions: Predictions) -> Array:
     r"""Absolute difference of two replicas' regressions relative to their mean size, mean over pairs and examples.
 

@@ -22,7 +22,9 @@ def positive_scores(predictions: Predictions) -> Array:
     return one_score(predictions) if predictions.has_scores else predictions.probs[:, :, 1]
 
 
-@non_streaming_metric("rank loss", "replica", unit="number", needs_labels=True, needs_probs=True, binary=True, or_scores=True)
+@non_streaming_metric(
+    "rank loss", "replica", unit="number", limit=1.0, needs_labels=True, needs_probs=True, binary=True, or_scores=True
+)
 def rank_loss(predictions: Predictions) -> WholeResult:
     r"""How often a negative example is ranked above a positive one: 1 − AUC, mean over replicas.
 
