@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from traintwice.compare import (
     compare_with_baseline,
+    diff,
     example_variance,
     holm,
     interval,
@@ -449,3 +450,17 @@ def test_a_difference_is_significant_only_if_its_interval_excludes_zero():
     more = both.with_replicas((20 + found.more_replicas) / 20)
     assert more.difference(0.95).significant
     assert not both.with_replicas((19 + found.more_replicas) / 20).difference(0.95).significant
+
+
+@pytest.mark.parametrize("rows", [2, 5, 6, 40])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_change_that_all_rows_share_is_bounded_as_the_sign_test_says(rows, clustered):
+    """0 is inside exactly where rows of random sign are as often all alike."""
+    options = {"label": np.zeros(rows, int)} | ({"cluster": np.arange(rows)} if clustered else {})
+    d = diff(np.full(rows, 0.2), np.full(rows, 0.4), **options)
+    change, n = math.log(0.8 / 0.6), rows
+    rest = 1 - 0.025 ** (1 / n)
+    loss = next(q for q in d.quality if q.name == "log_loss")
+    assert_allclose([loss.change.low, loss.change.high], [change * (1 - 2 * rest), change * (1 + 2 * rest)])
+    assert (loss.change.low > 0) == (2 ** (1 - n) < 0.05)
+    assert_allclose(loss.p_value, 2 ** (1 - n))

@@ -190,16 +190,16 @@ def _bounds(s: Summary, parts: tuple[Part, ...], level: float, *, alone: bool) -
 
 
 def _bounds_of(value: float, half: float, scale: Scale, most: float, units: float, level: float) -> Bounds:
-    """Bounds on a scale; of a measure that is 0, or as large as it can be, on all units, those of the exact binomial."""
+    """Bounds on a scale; of a measure at an end of its range on all units, or of a change that all share, those of the exact binomial."""
     ends = (0.0, most, -most) if math.isfinite(most) else (0.0,) if scale != "plain" else ()
     end = next((e for e in ends if half < math.sqrt(ROUNDING) and abs(value - e) < ROUNDING), None)
-    if end is None:
-        return scaled_bounds(value, half, scale, most=most)
-    rest = wilson(0.0, units, level)[1]
+    rest, equal = wilson(0.0, units, level)[1], scale == "plain" and half < math.sqrt(ROUNDING) * abs(value)
+    if end is None or (equal and end):
+        opposite = 2 * rest * abs(value) if equal else 0.0  # 0 is outside the bounds where the sign test rejects it
+        return scaled_bounds(value, max(half, opposite), scale, most=most)
     if math.isinf(most):
         return 0.0, rest / (1 - rest) if rest < 1 else math.inf
-    least = -most if scale == "plain" else 0.0
-    return max(end - rest * most, least), min(end + rest * most, most)
+    return max(end - rest * most, -most if scale == "plain" else 0.0), min(end + rest * most, most)
 
 
 @dataclass(frozen=True)
