@@ -55,6 +55,15 @@ def _studies_in_this_process():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _sessions_in_one_database(tmp_path_factory):
+    from one_database import one_database
+
+    with pytest.MonkeyPatch.context() as patch:
+        one_database(patch, tmp_path_factory.mktemp("spilled"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _modules_of_this_test_alone(request):
     """Modules that a test wrote into its folder and imported are forgotten: another test may write one of the same name."""

@@ -5,6 +5,7 @@ import struct
 import zlib
 from html.parser import HTMLParser
 
+import altair as alt
 import numpy as np
 import pytest
 import vl_convert
@@ -174,9 +175,10 @@ def parsed():
 
 @pytest.fixture(scope="session")
 def svg():
-    """A function that draws a chart, with errors for what JSON or Vega-Lite do not know."""
+    """A function that draws a chart, with errors for what JSON, the schema or Vega-Lite do not know."""
 
     def draw(spec):
+        alt.Chart.from_dict({name: part for name, part in spec.items() if name != "config"}, validate=True)
         sized = {**json.loads(json.dumps(spec, allow_nan=False)), **({"width": 300} if spec.get("width") == "container" else {})}
         return vl_convert.vegalite_to_svg(sized)
 

@@ -92,7 +92,7 @@ def density_chart(joint: Joint) -> Figure:
                     ),
                 )
             )
-        return alt.layer(*layers).properties(width=size, height=size)
+        return alt.layer(*layers, width=size, height=size)
 
     return drawn("density", text, draw, (420,), (250,), {"cells": cells, "ends": [{"end": joint.low}, {"end": joint.high}]})
 
@@ -153,7 +153,7 @@ def confidence_chart(diff: Diff) -> Figure | None:
             ),
             tooltip=[alt.Tooltip("band:N", title="confidence"), *numbers(".2f", churn="churn (%)"), *numbers(",", "rows")],
         )
-        return alt.layer(base.mark_line(color=BLUE, strokeWidth=1.8), points).properties(width=width, height=height)
+        return alt.layer(base.mark_line(color=BLUE, strokeWidth=1.8), points, width=width, height=height)
 
     return drawn("confidence", text, draw, (520, 260), (250, 190), {"bands": records})
 
@@ -279,7 +279,7 @@ def _forest(records: Records, end: float, width: int, label: int) -> Any:
     if any("floor" in record for record in records):
         tooltip = numbers(".2f", floor="noise floor (%)")
         layers.append(base.mark_tick(color=INK, thickness=2, size=12).encode(x="floor:Q", y=y, tooltip=tooltip))
-    return alt.layer(*layers).properties(width=width, height=alt.Step(22))
+    return alt.layer(*layers, width=width, height=alt.Step(22))
 
 
 def _period(name: str, title: str, records: Records, width: int) -> Any:
@@ -295,7 +295,7 @@ def _period(name: str, title: str, records: Records, width: int) -> Any:
     ]
     if any("floor" in record for record in records):
         layers.append(base.mark_line(color=INK, strokeDash=[3, 3], strokeWidth=1.2, aria=False).encode(y="floor:Q"))
-    return alt.layer(*layers).properties(width=width, height=170)
+    return alt.layer(*layers, width=width, height=170)
 
 
 def unique(names: list[str]) -> list[str]:

@@ -78,7 +78,7 @@ def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, 
         ]
         line = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
         points = base.mark_point(filled=True, size=38, opacity=1).encode(shape=shape, tooltip=tooltip)
-        chart = alt.layer(line, points, data=alt.NamedData("bins")).properties(width=width, height=height)
+        chart = alt.layer(line, points, data=alt.NamedData("bins"), width=width, height=height)
         return faceted(chart, "panel:N", others, columns, width)
 
     return drawn(name, text, draw, (3, 240, 155), (2, 128, 120), {"bins": records})
@@ -124,7 +124,7 @@ def drift(found: ProgressiveFindings) -> Figure:
             )
             .transform_filter("isValid(datum.apart)")
         )
-        chart = alt.layer(mark, lines, data=alt.NamedData("drift")).properties(width=width, height=height)
+        chart = alt.layer(mark, lines, data=alt.NamedData("drift"), width=width, height=height)
         return faceted(chart, "panel:N", others, columns, width)
 
     return drawn("drift", text, draw, (3, 240, 155), (2, 128, 120), {"drift": shown})

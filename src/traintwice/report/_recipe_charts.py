@@ -45,7 +45,7 @@ def accuracy_churn(results: Results, *, level: float = 0.95) -> Figure:
         base = alt.Chart(alt.NamedData("recipes"))
         points = base.mark_point(filled=True, size=110, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=_tooltip())
         layers = [*_crosses(base, x, y, colour, ("low", "high"), opacity=0.5, strokeWidth=1.5), *_named(base, x, y, points)]
-        chart = alt.layer(*layers).properties(width="container", height=HEIGHT[size])
+        chart = alt.layer(*layers, width="container", height=HEIGHT[size])
         return finish(chart, text, recipes=_placed(records, spans, size), corner=CORNER)
 
     return Figure("accuracy-churn", text, draw("wide"), draw("narrow"))
@@ -78,7 +78,7 @@ def accuracy_churn_of_many(results: Results, found: Verdict) -> Figure:
         others = alt.Chart(alt.NamedData("grey")).mark_point(size=28, opacity=1, strokeWidth=1.2).encode(**marks)
         points = base.mark_point(size=90, opacity=1, strokeWidth=1.5).encode(**marks)
         crosses = _crosses(base, x, y, colour, ("from", "to"), opacity=0.3, strokeWidth=1.2)
-        chart = alt.layer(*crosses, others, *_named(base, x, y, points)).properties(width="container", height=HEIGHT[size])
+        chart = alt.layer(*crosses, others, *_named(base, x, y, points), width="container", height=HEIGHT[size])
         return finish(chart, text, named=_placed(named, spans, size), grey=grey, corner=CORNER)
 
     return Figure("accuracy-churn", text, draw("wide"), draw("narrow"), note)

@@ -80,7 +80,7 @@ def drift_of_chain(found: ChainResults) -> Figure:
         )
         lines = alt.Chart().mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour)
         points = alt.Chart().mark_point(filled=True, size=40).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
-        layered = alt.layer(bars, lines, points, data=alt.NamedData("days")).properties(width=width, height=height)
+        layered = alt.layer(bars, lines, points, data=alt.NamedData("days"), width=width, height=height)
         return faceted(layered, "measure:N", list(CHAIN_PANELS.values()), columns, width).resolve_scale(y="independent")
 
     return drawn("chain", text, draw, (2, 340, 180), (1, 260, 150), {"days": records})
@@ -129,7 +129,7 @@ def front_of_search(found: Tuned) -> Figure:
             base.mark_rule(opacity=0.45, aria=False).encode(x=alt.X("churn_low:Q"), x2="churn_high:Q", y=y, color=colour),
             base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),
         )
-        layered = alt.layer(*layers, data=alt.NamedData("front")).properties(width=width, height=height)
+        layered = alt.layer(*layers, data=alt.NamedData("front"), width=width, height=height)
         return faceted(layered, "panel:N", SEARCH_PANELS, columns, width).resolve_scale(y="independent")
 
     return drawn("front", text, draw, (3, 240, 200), (1, 260, 180), {"front": records})
@@ -246,7 +246,7 @@ def launches_chart(found: History, name: str) -> Figure | None:
         if limits:
             rule = alt.Chart(alt.NamedData("limits")).mark_rule(color=QUIET, strokeDash=[3, 3], aria=False)
             layers.append(rule.encode(y="limit:Q"))
-        return alt.layer(*layers).properties(width=width, height=220)
+        return alt.layer(*layers, width=width, height=220)
 
     return drawn(f"launches-{name.replace('_', '-')}", text, draw, (620,), (240,), {"launches": records, "limits": limits})
 
