@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import io
 import pickle
 import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,9 +28,10 @@ def code_of_function(function: Callable[..., Any]) -> Code:
     """Digests of a function with the definitions of its file that it uses, and of the modules of its project that these import.
 
     Statements of the file that the function does not use, such as the call of `traintwice.replicate`, are left out. The arguments of a
-    `functools.partial`, the attributes of a callable object and the object of a method count as code, where they can be pickled.
+    `functools.partial`, the attributes of a callable object, the object of a method and the values that a function inside another one
+    has from there count as code, where they can be pickled; of a function without a file, as in a notebook, also the globals it uses.
     """
-    return {**_of_definition(function), **_of_values(function)}
+    return {**_of_definition(function), **_of_values(function), **_of_surroundings(_without_partials(function))}
 
 
 def _of_values(function: Any) -> Code:
@@ -40,12 +43,73 @@ def _of_values(function: Any) -> Code:
         getattr(function, "__self__", None) if inspect.ismethod(function) else None if inspect.isroutine(function) else function
     )
     carried = (*carried, vars(owner)) if hasattr(owner, "__dict__") and not isinstance(owner, type | ModuleType) else carried
-    if not any(carried):
-        return {}
+    return _of_value(f"arguments of {trainer_name(function)}", carried) if any(carried) else {}
+
+
+def _of_value(name: str, value: Any) -> Code:
+    content = io.BytesIO()
     try:
-        return {f"arguments of {trainer_name(function)}": hashlib.blake2b(pickle.dumps(carried), digest_size=16).hexdigest()}
-    except (pickle.PicklingError, AttributeError, TypeError):
+        _ByContent(content).dump(value)
+    except Exception:  # whatever an object raises that cannot be pickled
         return {}
+    return {name: hashlib.blake2b(content.getbuffer(), digest_size=16).hexdigest()}
+
+
+class _ByContent(pickle.Pickler):
+    """Gives equal bytes in all processes: pickled tensors have addresses, and sets another order in each process."""
+
+    def persistent_id(self, value: Any) -> Any:
+        """The content of tensors and sets; other values are pickled as they are."""
+        if isinstance(value, set | frozenset):
+            return sorted(map(repr, value))
+        torch = sys.modules.get("torch")
+        if torch is None or not isinstance(value, torch.Tensor):
+            return None
+        content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        return str(value.dtype), tuple(value.shape), content.numpy().tobytes()
+
+
+def _of_surroundings(function: Any) -> Code:
+    """Digests of what functions find outside of their definitions, from this function on."""
+    found: Code = {}
+    waiting, seen = [function], {id(function)}
+    while waiting:
+        one = waiting.pop()
+        has_file = _tree_of(one) is not None
+        for name, value in _outside(one, has_file).items():
+            if inspect.isfunction(value) or inspect.isclass(value):
+                if value.__module__ == one.__module__ and id(value) not in seen:
+                    seen.add(id(value))
+                    waiting.append(value)
+                    found |= {} if has_file else {value.__qualname__: _of_cell(value)}
+            elif not inspect.isroutine(value) and not isinstance(value, ModuleType):
+                found |= _of_value(f"{name} of {one.__qualname__}", value)
+    return found
+
+
+def _outside(function: Any, has_file: bool) -> dict[str, Any]:
+    """By name, the values of the closure and the defaults of a function and, where it has no file, the globals that it uses."""
+    code = getattr(function, "__code__", None)
+    if code is None or (has_file and "<" not in function.__qualname__):
+        return {}
+    known = {} if has_file else function.__globals__
+    found = {name: known[name] for name in _names_of(code) if name in known}
+    parameters = code.co_varnames[: code.co_argcount]
+    defaults = function.__defaults__ or ()
+    found |= zip(parameters[len(parameters) - len(defaults) :], defaults, strict=True)
+    found |= function.__kwdefaults__ or {}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # not bound yet
+            found[name] = cell.cell_contents
+    return found
+
+
+def _names_of(code: Any) -> Iterator[str]:
+    """Names of globals and attributes that compiled code uses."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if hasattr(constant, "co_names"):
+            yield from _names_of(constant)
 
 
 def trainer_name(function: Any) -> str:
@@ -66,11 +130,9 @@ def _of_definition(function: Callable[..., Any]) -> Code:
     if not inspect.isroutine(plain):
         plain = type(plain)
     name = getattr(plain, "__qualname__", repr(plain))
-    try:
-        path = Path(inspect.getsourcefile(plain) or "")
-        tree = ast.parse(path.read_bytes())
-    except (OSError, TypeError, SyntaxError, ValueError):
+    if (read := _tree_of(plain)) is None:
         return {name: _of_cell(plain)}
+    path, tree = read
     if not _is_of_project(path):
         return {}
     root = _root(path, getattr(plain, "__module__", ""))
@@ -80,6 +142,15 @@ def _of_definition(function: Callable[..., Any]) -> Code:
     for module in _imports(used, path, root):
         _add_file(module, root, found, seen)
     return found
+
+
+def _tree_of(function: Any) -> tuple[Path, ast.Module] | None:
+    """The file of a function or class and what is in it; None where it has none."""
+    try:
+        path = Path(inspect.getsourcefile(function) or "")
+        return path, ast.parse(path.read_bytes())
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
 
 
 def code_of_command(command: Sequence[str], folder: Path) -> Code:

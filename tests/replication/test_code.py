@@ -1,8 +1,10 @@
 """Digests of the code: what a replica depends on changes them, what it does not depend on leaves them."""
 
 import ast
+from functools import partial
 
 import pytest
+import torch
 
 from traintwice._code import changes, code_of_command, code_of_function
 
@@ -85,6 +87,63 @@ def test_a_function_without_a_file():
     f, g = code_of_function(made["f"]), code_of_function(made["g"])
     assert set(f) == {"f"}
     assert set(f.values()) != set(g.values())
+
+
+def inside(rate, log=None):
+    helper = partial(max, rate)
+
+    def train(run, extra=rate):
+        return helper(run, log, extra)
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("one", "same", "other"),
+    [
+        (0.1, 0.1, 0.2),
+        ({"hidden": [8, 8]}, {"hidden": [8, 8]}, {"hidden": [8, 9]}),
+        (torch.arange(3.0), torch.arange(3.0), torch.arange(3.0).double()),
+        ({"a", "b"}, {"b", "a"}, {"a"}),
+    ],
+)
+def test_values_from_the_function_around_it(one, same, other):
+    assert changes(code_of_function(inside(one)), code_of_function(inside(same))) == []
+    changed = changes(code_of_function(inside(one)), code_of_function(inside(other)))
+    assert changed == ["extra of inside.<locals>.train", "helper of inside.<locals>.train"]
+    assert "log of inside.<locals>.train" not in code_of_function(inside(one, log=(x for x in ())))  # cannot be pickled
+    by_partial = [code_of_function(partial(ast.parse, mode=value)) for value in (one, same, other)]
+    assert by_partial[0] == by_partial[1] != by_partial[2]
+
+
+NOTEBOOK = """
+rate = 0.1
+
+def helper(x):
+    return x * rate
+
+def train(run):
+    return [helper(r) for r in run]
+
+def other():
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "changed"),
+    [
+        (("0.1", "0.2"), ["rate of helper"]),
+        (("x * rate", "x + rate"), ["helper"]),
+        (("helper(r) for", "helper(2 * r) for"), ["train"]),
+        (("return 1", "return 2"), []),
+    ],
+)
+def test_what_a_function_of_a_notebook_uses(edit, changed):
+    before, after = {}, {}
+    exec(NOTEBOOK, before)  # noqa: S102
+    exec(NOTEBOOK.replace(*edit), after)  # noqa: S102
+    assert changes(code_of_function(before["train"]), code_of_function(after["train"])) == changed
 
 
 def test_the_files_that_a_command_names(tmp_path):

@@ -26,6 +26,25 @@ def test_objects_and_partial_functions_are_pickled(tmp_path):
     assert len(study.paths["base"]) == 1
 
 
+class Settings:
+    """As of a script: its process has another module __main__ than a worker."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def train(self, run):
+        return self.rate
+
+
+def test_a_method_of_an_object_of_a_script_keeps_its_object(monkeypatch):
+    for made in (Settings, Settings.train):
+        monkeypatch.setattr(made, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules[__name__])
+    reference = reference_to(Settings(3).train)
+    assert reference.script is None
+    assert reference.loaded().function(None) == 3
+
+
 @pytest.mark.parametrize("without", [True, False])
 def test_a_function_of_a_session_needs_cloudpickle(tmp_path, without):
     code = "import sys, importlib.util as u\n"

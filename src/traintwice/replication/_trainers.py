@@ -109,10 +109,13 @@ def reference_to(function: Callable[..., Any]) -> Reference:
     main = sys.modules.get("__main__")
     script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
     has_cloudpickle = importlib.util.find_spec("cloudpickle") is not None
-    is_inside = "<" in name and has_cloudpickle  # "<locals>" and "<lambda>" are names that no other process finds
-    if module == "__main__" and name and not is_inside and spec is not None and not spec.name.endswith("__main__"):
+    of_object = inspect.ismethod(function) and not isinstance(function.__self__, type)
+    by_value = of_object or (
+        "<" in name and has_cloudpickle
+    )  # no other process finds objects, "<locals>" and "<lambda>" by their name
+    if module == "__main__" and name and not by_value and spec is not None and not spec.name.endswith("__main__"):
         return Reference(spec.name, name)  # started by python -m
-    if module == "__main__" and name and not is_inside and script is not None and Path(script).suffix == ".py":
+    if module == "__main__" and name and not by_value and script is not None and Path(script).suffix == ".py":
         return Reference(MAIN, name, script=str(Path(script).resolve()))
     found: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -121,7 +124,8 @@ def reference_to(function: Callable[..., Any]) -> Reference:
         return Reference(module, name)
     try:
         if module == "__main__" and not has_cloudpickle:
-            raise pickle.PicklingError("it is defined in a notebook or an interactive session")
+            why = "it is a method of an object" if of_object else "it is defined in a notebook or an interactive session"
+            raise pickle.PicklingError(why)
         pickler = importlib.import_module("cloudpickle") if has_cloudpickle else pickle
         return Reference(module, name, pickled=pickler.dumps(function))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
