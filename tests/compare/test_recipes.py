@@ -73,6 +73,15 @@ def test_paired_is_what_the_study_does(draw):
         assert found.more_replicas == expected.more_replicas
 
 
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_two_replicas_of_equal_accuracy_make_no_difference_significant(replicas, paired):
+    """Their accuracy shows no variance from one replica to another."""
+    few, many = (np.stack([np.roll(np.arange(40) < k, m) for m in range(replicas)]).astype(int) for k in (1, 20))
+    found = compare_recipes(few, many, label=np.zeros(40, int), paired=paired)["accuracy"].difference
+    assert (found.significant, found.more_replicas) == (replicas > 2, 3 - replicas)
+
+
 def test_sentences_say_which_way(draw):
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 5, 4000)

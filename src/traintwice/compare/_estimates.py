@@ -226,7 +226,7 @@ class Difference:
         Two replicas of each say nothing about new replicas, so no difference of theirs is significant.
         """
         e = self.estimate
-        return e.target == "both" and e.excludes_zero and self.adjusted <= 1 - e.level
+        return e.target == "both" and e.replicas > 2 and e.excludes_zero and self.adjusted <= 1 - e.level
 
 
 @dataclass(frozen=True)
@@ -259,10 +259,10 @@ class Gap:
     def p_value(self) -> float:
         """The larger p-value of the two parts (see `docs/concepts/definitions.md`)."""
         of_examples = p_of_zero(self.value, self.of_examples.variance, self.of_examples.freedom)
-        if not self.of_replicas:
-            return of_examples
         replicas = sum(p.variance for p in self.of_replicas)
-        of_replicas = p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas)) if replicas else 0.0
+        if not replicas > ROUNDING * self.value**2:  # no replica part, or equal replicas but for rounding
+            return of_examples
+        of_replicas = p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas))
         return max(of_replicas, of_examples)
 
     def with_replicas(self, factor: float) -> Gap:

@@ -210,7 +210,8 @@ def _sentence(m: RecipeMeasure, names: tuple[str, str], replicas: tuple[int, int
         change = f"{size(abs(e.value))}{pp} {more if e.value > 0 else less}"
         lead = f"recipe {b} churns {change} than {a}" if m.name == "churn" else f"{title} of recipe {b} is {change} than of {a}"
         return f"{lead} ({level} {size(low)} to {size(high)}; {many}, {rows:,} rows)"
-    resolve = f"; about {found.more_replicas} more replicas of each would resolve it" if found.more_replicas else ""
+    many_more = f"about {found.more_replicas} more replica{'' if found.more_replicas == 1 else 's'} of each"
+    resolve = f"; {many_more} would resolve it" if found.more_replicas else ""
     span = f"{level} {size(e.low)} to {size(e.high)}; {many}, {rows:,} rows"
     return f"{title}: recipe {b} minus recipe {a} is {size(e.value)}{pp} ({span}): inconclusive{resolve}"
 
