@@ -5,6 +5,7 @@ A message states what came, what was expected and what to do. The command line p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -23,6 +24,7 @@ __all__ = [
     "Undefined",
     "UnknownName",
     "cells_kept_out",
+    "hidden",
     "require",
     "require_charts",
     "unknown",
@@ -44,8 +46,22 @@ class BadInput(TraintwiceError):
     """
 
     def __init__(self, message: str, *, without_cells: str | None = None) -> None:
-        super().__init__(message)
-        self.without_cells = str(self).partition(" (first")[0] if without_cells is None else without_secrets(without_cells)
+        super().__init__(HIDDEN.sub(r"\1", message))
+        if without_cells is None:
+            without_cells = HIDDEN.sub(r"\2", message) if HIDDEN.search(message) else str(self).partition(" (first")[0]
+        self.without_cells = without_secrets(without_cells)
+
+
+HIDDEN = re.compile("\x02([^\x03]*)\x03([^\x04]*)\x04")
+
+
+def hidden(text: str, instead: str = "") -> str:
+    """A part of the message of a `BadInput` that shows the contents of rows, and what its ``without_cells`` has in that place.
+
+    >>> BadInput(f"2 ids are missing{hidden(' (ann, bob)')}; pass --id").without_cells
+    '2 ids are missing; pass --id'
+    """
+    return f"\x02{text.translate(dict.fromkeys((2, 3, 4)))}\x03{instead}\x04"
 
 
 class TooFewReplicas(TraintwiceError):

@@ -103,7 +103,6 @@ class TopRows:
         self.seen = 0
 
     def add(self, rows: RowValues) -> None:
-        """Add rows."""
         rank = rows(self._rank).astype(np.float64)
         self.seen += int((rank > 0).sum())
         if not self._wanted:
@@ -115,7 +114,6 @@ class TopRows:
         self._rows = sorted([*self._rows, *fresh], key=lambda item: (-item[0], item[1].position))[: self._wanted]
 
     def result(self) -> tuple[ChangedRow, ...]:
-        """Largest first."""
         return tuple(row for _, row in self._rows)
 
     def _row(self, rows: RowValues, n: int) -> ChangedRow:
@@ -145,7 +143,6 @@ class TopRows:
 
 
 def name_of(label: int, names: Sequence[str] | None) -> str:
-    """The name of a class, or its number."""
     return names[label] if names is not None and 0 <= label < len(names) else str(label)
 
 

@@ -150,7 +150,6 @@ class DiffAccumulator:
             self.left_out["slices"] = self.left_out["flow"] = "a regression has no labels that change"
 
     def add(self, block: Predictions) -> None:
-        """Add rows of all models."""
         known = block.known.positions
         places = self.rows + np.arange(block.examples) if known is None else to_numpy(known)
         if block.targets is None or not (unknown := np.isnan(to_numpy(block.targets))).any():

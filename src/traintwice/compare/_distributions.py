@@ -50,7 +50,6 @@ class FlowCounts:
         self.counts: Counter[tuple[int, int]] = Counter()
 
     def add(self, rows: RowValues) -> None:
-        """Add rows."""
         old, new = (to_numpy(rows.block.votes[m]).astype(np.int64) for m in (0, 1))
         width = int(max(old.max(), new.max())) + 1
         cells, counts = np.unique(old * width + new, return_counts=True)
@@ -67,7 +66,6 @@ class FlowCounts:
         return f"{told}, as confidences of the predicted labels do, and probabilities that are sorted within each row"
 
     def result(self) -> Flow:
-        """The flow between the classes."""
         last = max((max(cell) for cell in self.counts), default=0)
         known = max(self._classes or 0, last + 1)
         total = sum(self.counts.values())
@@ -90,7 +88,6 @@ class BandCounts:
         self._sums = np.zeros((5, bands))
 
     def add(self, rows: RowValues) -> None:
-        """Add rows."""
         old, new = (np.searchsorted(self._edges[1:-1], n, side="left") for n in rows.old_and_new(self._kind))
         w = each_weight(rows.block)
         sums = ((old, None), (new, None), (old, w), (old, w * rows(changed(0, 1))), (old, w * rows(self._far)))
@@ -98,7 +95,6 @@ class BandCounts:
             self._sums[i] += np.bincount(place, value, self._sums.shape[1])
 
     def result(self) -> tuple[Band, ...]:
-        """Every band, lowest first."""
         found = []
         for i, (rows, new_rows, weight, flips, far) in enumerate(self._sums.T.tolist()):
             low, high = self._edges[i : i + 2].tolist()
@@ -120,7 +116,6 @@ class JointCounts:
         self._started = kind != "number"
 
     def add(self, rows: RowValues) -> None:
-        """Add rows."""
         numbers = rows.old_and_new(self._kind)
         if self._kind == "number":
             self._make_room(float(numbers.min()), float(numbers.max()))
@@ -131,7 +126,6 @@ class JointCounts:
             self._counts[1] += np.bincount(at[rows(changed(0, 1))], minlength=JOINT_BINS**2).reshape(JOINT_BINS, -1)
 
     def result(self) -> Joint:
-        """The squares with rows in them."""
         filled = np.argwhere(self._counts[0])
         cells = tuple((int(a), int(b), int(self._counts[0, a, b]), int(self._counts[1, a, b])) for a, b in filled)
         return Joint(self._kind, JOINT_BINS, self._low, self._low + JOINT_BINS * self._width, cells)
@@ -165,7 +159,6 @@ class MovementCounts:
         self._sums = dict.fromkeys(self._kl, 0.0)
 
     def add(self, rows: RowValues) -> None:
-        """Add rows."""
         self._beyond.add(rows)
         w = each_weight(rows.block)
         self._far += np.bincount(np.ceil(np.minimum(rows(self._distance), 1.0) * FINE).astype(np.int64), w, FINE + 1)
@@ -180,7 +173,6 @@ class MovementCounts:
                 self._kl[name] += np.bincount(places.astype(np.int64), w, FINE + 1)
 
     def result(self) -> Movement:
-        """Shares beyond each tolerance, and the quantiles."""
 
         def of_kl(at: int) -> float:
             return math.inf if at == FINE else 0.0 if at == 0 else math.exp(((at + 0.5) / FINE - 0.75) * math.log(1e16))
@@ -201,7 +193,6 @@ class RankCounts:
         self._counts = np.zeros((2, 2, FINE + 1))
 
     def add(self, rows: RowValues) -> None:
-        """Add rows of a binary model."""
         if not rows.block.has_labels:
             return
         labels = to_numpy(rows.block.labels)
@@ -226,7 +217,6 @@ class Reviews:
         self._rows, self._flips = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
 
     def add(self, rows: RowValues) -> None:
-        """Add rows."""
         bins = np.minimum((rows(self._unstable_by) * BINS).astype(np.int64), BINS - 1)
         self._rows += np.bincount(bins, minlength=BINS)
         self._flips += np.bincount(bins[rows(changed(0, 1))], minlength=BINS)
@@ -255,7 +245,6 @@ class TopSets:
         self.rows = 0
 
     def add(self, rows: RowValues) -> None:
-        """Add rows of all models, binary."""
         block, n = rows.block, rows.block.examples
         place = np.arange(self.rows, self.rows + n, dtype=np.float64)
         label = to_numpy(block.labels).astype(np.float64) if block.has_labels else np.full(n, np.nan)
@@ -266,7 +255,6 @@ class TopSets:
         self.rows += n
 
     def size(self, asked: float) -> int:
-        """k, in rows."""
         return min(count_of(asked, self.rows), self.rows)
 
     def ties(self) -> Iterator[str]:

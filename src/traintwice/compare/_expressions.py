@@ -43,7 +43,6 @@ class RowValues:
 
     @cached_property
     def weights(self) -> np.ndarray | None:
-        """Weights of the rows."""
         return weights_of(self.block)
 
     def old_and_new(self, kind: Number) -> np.ndarray:
@@ -72,11 +71,9 @@ class Expression:
         return _combined(f"({{}} > {float(number)!r})", lambda values: values > number, self)
 
     def size(self) -> Expression:
-        """Its absolute value."""
         return _combined("abs({})", np.abs, self, is_truth=False)
 
     def differs(self, other: Expression) -> Expression:
-        """Whether two expressions have different values."""
         return _combined("({} <> {})", np.not_equal, self, other)
 
 
@@ -118,7 +115,6 @@ IS_POSITIVE = Expression("coalesce(y = 1, false)", lambda rows: _if_labelled(row
 
 
 def predicts_positive(m: int) -> Expression:
-    """Whether model m predicts class 1."""
     return _combined("({} = 1)", lambda votes: votes == 1, _vote(m))
 
 
@@ -133,7 +129,6 @@ def decided(m: int, threshold: float) -> Expression:
 
 
 def reaches_in_sql(score: str, threshold: float) -> str:
-    """`reaches` in SQL."""
     single = in_single_precision(threshold)
     return f"({score} >= {threshold:.16e}{f' OR {score} = {single:.16e}' if single < threshold else ''})"
 
@@ -210,7 +205,6 @@ class Ratio:
 
     @property
     def quotients(self) -> tuple[tuple[float, Form, Form], ...]:
-        """Each quotient with its sign."""
         first = (1.0, self.top, self.bottom)
         return (first,) if self.less is None else (first, (-1.0, *self.less))
 

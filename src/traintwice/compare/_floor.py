@@ -56,7 +56,6 @@ class Pairs:
         return self._mean(lambda a, b: (a in olds and b in news) or (a in news and b in olds))
 
     def floor(self, olds: Sequence[int], news: Sequence[int]) -> np.ndarray:
-        """The coefficients in the floor."""
         if not self.new_retrains:
             return self._mean(lambda a, b: (a, b) != (0, 1))
         return np.asarray((self.mean_within(olds) + self.mean_within(news)) / 2)
@@ -161,7 +160,6 @@ def noise_floor(
 
 
 def judged(low: float, high: float, margin: float) -> Judgement:
-    """The verdict on a ratio to a floor with this interval."""
     return "within noise" if high < margin else "beyond noise" if low > 1 else "inconclusive"
 
 
@@ -300,7 +298,6 @@ def floors_of(
 
 
 def pair_quantities(pairs: Pairs, of: Callable[[int, int], Expression]) -> Mapping[str, Expression]:
-    """A quantity of every pair of models, by name."""
     return {f"{a}-{b}": of(a, b) for a, b in pairs.pairs}
 
 

@@ -78,7 +78,6 @@ def with_groups(by: Any, columns: Iterable[str]) -> Any:
 
 
 def named(metric: Metric | str) -> Metric:
-    """A metric by its name."""
     if not isinstance(metric, str):
         if not hasattr(metric, "definition"):
             raise BadInput(f"which: got {type(metric).__name__}, expected a measure of traintwice.metrics or its name")
@@ -95,13 +94,11 @@ def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
 
 
 def check_level(level: float) -> None:
-    """Raise `BadInput` unless a nominal coverage is between 0 and 1."""
     if not 0 < level < 1:
         raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
 
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
-    """Check thresholds on a probability; raise `BadInput` for others."""
     for threshold in thresholds:
         if not 0 <= threshold <= 1:
             raise BadInput(f"thresholds: got {threshold}, expected probabilities between 0 and 1")

@@ -92,7 +92,6 @@ class SliceSums:
         self._which = {m.__name__: _summed(m, clustered=clustered) for m in which}
 
     def add(self, rows: RowValues) -> None:
-        """Add rows of all models."""
         codes = self.axis.codes(to_numpy(rows.block.votes[0] if self.name == PREDICTED else rows.block.groups[self.name]))
         self.base.add(rows, groups=codes)
         if self._floor is not None:

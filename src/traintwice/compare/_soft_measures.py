@@ -79,7 +79,6 @@ class PairMeasures:
         self._quality = {m.__name__: PairedAccumulator(m, clustered=clustered) for m in quality}
 
     def add(self, pair: Predictions) -> None:
-        """Add rows of the two models."""
         old, new = pair.models(0, 1), pair.models(1, 2)
         for accumulator in (*self._between.values(), *self._bounds.values()):
             accumulator.add(pair)
@@ -87,12 +86,10 @@ class PairMeasures:
             both.add(old, new)
 
     def measures(self) -> list[Measured]:
-        """Measures between the models."""
         found = [(a.definition, self._estimate(name, a)) for name, a in self._between.items()]
         return [measured(definition, estimate) for definition, estimate in found if estimate is not None]
 
     def quality(self) -> list[Quality]:
-        """Measures of each model."""
         found = []
         for name, both in self._quality.items():
             old, new = self._estimate(name, both.first), self._estimate(name, both.second)
@@ -112,7 +109,6 @@ class PairMeasures:
         return tuple(found)
 
     def bounds(self) -> dict[str, float]:
-        """Upper bounds on churn by name."""
         estimates = {name: self._estimate(name, accumulator) for name, accumulator in self._bounds.items()}
         return {name: e.value for name, e in estimates.items() if e is not None}
 
@@ -141,7 +137,6 @@ def chance_of(of: Accumulator | None) -> tuple[float, float] | None:
 
 
 def measured(d: Definition | Ratio, estimate: Estimate) -> Measured:
-    """A measure between two models, as data."""
     return Measured(d.name, d.title, d.unit, d.soft, estimate)
 
 
@@ -261,7 +256,6 @@ class MatchedTemperature:
         self._labelled = self._seen = 0
 
     def add(self, block: Predictions) -> None:
-        """Add rows of all models."""
         out = np.zeros(block.examples, dtype=bool)
         if block.has_labels:
             place = self._labelled + np.arange(block.examples)

@@ -174,7 +174,6 @@ class DiffSQL(SummedDiff):
         return self._files.query(sql.replace("{cells}", self._cells))
 
     def flow_counts(self) -> list[tuple[int, int, int]]:
-        """Old class, new class, number of rows."""
         if self._by_pattern:
             ((_, _, n, _),) = self._of_clusters
             return [(k % 2, k // 2 % 2, round(count)) for k, count in zip(self._patterns, n.tolist(), strict=True)]
@@ -182,7 +181,6 @@ class DiffSQL(SummedDiff):
         return [(int(cell["v0"]), int(cell["v1"]), int(cell["n"])) for cell in counted]
 
     def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterator[GroupSums]:
-        """Sums of the quantities in every group, and of their products over units: rows, or clusters."""
         values = ["1::DOUBLE", *(f"CAST({q.sql} AS DOUBLE)" for q in tally.quantities.values())]
         if self._by_pattern:
             yield from self._pattern_sums(values, by)
@@ -220,7 +218,6 @@ class DiffSQL(SummedDiff):
 
     @cached_property
     def _of_clusters(self) -> list[Moment]:
-        """Moments over all clusters."""
         return self._clusters("NULL")
 
     def _clusters(self, key: str) -> list[Moment]:

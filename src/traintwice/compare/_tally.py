@@ -68,7 +68,6 @@ class Tally:
 
     @property
     def moments(self) -> Moments:
-        """The sums of all rows added."""
         if self._patterns is not None and (changed := list(self._patterns.sums())):
             self._moments = Moments(self._moments.quantities, clustered=True, centred=False)
             for found in changed:
@@ -83,7 +82,6 @@ class Tally:
 
     @property
     def rows(self) -> np.ndarray:
-        """Number of rows, by group."""
         return self.moments.rows
 
     @property
@@ -112,7 +110,6 @@ class Tally:
         return self.estimator(ratio).gradient(self.moments)[0]
 
     def summaries(self, ratio: Ratio) -> list[Summary]:
-        """Summaries of a measure, by group."""
         return self.estimator(ratio).summaries(self.moments, ratio.models)
 
     def shares(self, form: Form, models: int = 2) -> list[Summary]:

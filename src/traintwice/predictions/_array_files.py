@@ -58,7 +58,6 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The names of all columns."""
         return [name for names, _ in self.parts for name in names]
 
     def select(self, prefix: str = "", lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
@@ -81,7 +80,6 @@ class Columns:
             yield self.block(start, min(start + rows, self.length))
 
     def block(self, start: int, stop: int) -> dict[str, np.ndarray]:
-        """The rows from start to stop."""
         found: dict[str, np.ndarray] = {}
         for names, array in self.parts:
             rows = _plain(array.rows(start, stop))

@@ -13,7 +13,7 @@ import numpy as np
 
 from traintwice._arrays import namespace
 from traintwice._database import Session, all_of, show_id
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, hidden
 from traintwice.predictions._derived import Examples
 from traintwice.predictions._faults import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions._views import ROLES, View, shared_columns
@@ -102,7 +102,6 @@ def check_scores(xp: Any, scores: Array) -> None:
 
 
 def check_class_names(names: Sequence[str] | None, classes: int | None) -> None:
-    """Raise `BadInput` unless there is one name for each class."""
     if names is not None and not isinstance(names, list | tuple):
         raise BadInput(f"class_names: got {type(names).__name__}, expected a list of names")
     if names is not None and classes is not None and len(names) != classes:
@@ -184,11 +183,11 @@ def duplicates(session: Session, view: View, rows: int, *, allowed: bool) -> int
 def repeated(name: str, count: int, rows: int, shown: str = "") -> BadInput:
     """The error for ids that are on several rows."""
     told = f"{name}: {count:,} ids are on more than one of its {rows:,} rows"
-    advice = (
-        "an id must name one row. Pass to --id the columns that together name a row (and to --cluster the column by which rows belong "
-        "together), or --draws COLUMN where a model answered an item several times, or --on-missing drop to leave those ids out"
+    return BadInput(
+        f"{told}{hidden(shown)}; an id must name one row. Pass to --id the columns that together name a row (and to --cluster the "
+        "column by which rows belong together), or --draws COLUMN where a model answered an item several times, or --on-missing drop "
+        "to leave those ids out"
     )
-    return BadInput(f"{told}{shown}; {advice}", without_cells=f"{told}; {advice}")
 
 
 def unmatched_in(session: Session, views: tuple[View, View], alone: tuple[int, int], rows: tuple[int, int]) -> BadInput:
@@ -215,27 +214,23 @@ def _plain(values: Sequence[Any]) -> tuple[str, ...]:
 def unmatched(names: tuple[str, str], alone: Sequence[int], rows: Sequence[int], shown: Sequence[str] = ("", "")) -> BadInput:
     """The error for ids that only one of two models has: how many of how many rows, and the first of them."""
     what = (f"are missing from {names[1]}", f"are extra, not in {names[0]}")
-    told = [f"{alone[m]:,} of {rows[m]:,} ids of {names[m]} {what[m]}" if alone[m] else "" for m in (0, 1)]
+    told = [f"{alone[m]:,} of {rows[m]:,} ids of {names[m]} {what[m]}{hidden(shown[m])}" for m in (0, 1) if alone[m]]
     shared = f"Pass --on-missing drop to compare the {rows[0] - alone[0]:,} rows that both have"
-    advice = shared if rows[0] > alone[0] else "They share no id: choose another --id"
-    whole = "; ".join(part + ids for part, ids in zip(told, shown, strict=True) if part)
-    return BadInput(f"{whole}. {advice}", without_cells=f"{'; '.join(filter(None, told))}. {advice}")
+    return BadInput(f"{'; '.join(told)}. {shared if rows[0] > alone[0] else 'They share no id: choose another --id'}")
 
 
 def conflict(session: Session, views: Sequence[View], rows: int) -> BadInput:
     """The error for rows on which two files have different values in a column that belongs to the example."""
     keys = views[0].ids or ("r",)
     same, ids = all_of(f"a.{i} = b.{i}" for i in keys), ", ".join(f"a.{i}" for i in keys)
-    told = "the files disagree"
     for column, files in shared_columns(views).items():
         for one, other in itertools.combinations([views[m] for m in files], 2):
             sql = f"SELECT count(*) OVER (), a.r, a.{column}, b.{column}, {ids} FROM {one.name} a JOIN {other.name} b ON {same}"
             sql += f" WHERE a.{column} <> b.{column} ORDER BY a.r LIMIT 1"
             for count, row, a, b, *values in session.rows(sql, doing="comparing the files") if column[0] != "o" else []:
                 role, called = ROLES.get(column, "group"), other.names[column]
-                told = (
-                    f"{other.source.name}: {count:,} of {rows:,} rows have another {role} in {called!r} than in {one.source.name}"
-                )
-                where, advice = f", id {show_id(values)}" if views[0].ids else "", "the files must be about the same examples"
-                return BadInput(f"{told} (first: row {row:,}{where}: {a} and {b}); {advice}", without_cells=f"{told}; {advice}")
-    return BadInput(told)
+                told = f"{other.source.name}: {count:,} of {rows:,} rows have another {role} in {called!r} than in"
+                where = f", id {show_id(values)}" if views[0].ids else ""
+                first = hidden(f" (first: row {row:,}{where}: {a} and {b})")
+                return BadInput(f"{told} {one.source.name}{first}; the files must be about the same examples")
+    return BadInput("the files disagree")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from traintwice._database import Session, literal
 from traintwice._formatting import listed
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, hidden
 from traintwice.predictions._layout import Layout, Recognised, names_after_prefix
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._source import family
@@ -81,25 +81,18 @@ def _stated(files: Sequence[Recognised], own: Sequence[Names | None], explicit: 
     source, layout, first = of_files[0] if of_files else (*files[0], explicit)
     unnamed = next((s for s, its in files if its.kind in ("columns", "list") and not (s.class_names or its.class_names)), None)
     if layout.class_names and unnamed is not None and not explicit:
-        advice = (
-            f"nothing says which class comes first in {unnamed.name}; pass --classes with the names in the order of its columns"
-        )
         raise BadInput(
-            f"{MAPS}{source.name} has the classes {listed(first)} by name, and {advice}",
-            without_cells=f"{MAPS}{source.name} names its classes, and {advice}",
+            f"{MAPS}{source.name} has the classes {hidden(f'{listed(first)} ')}by name, and nothing says which class comes first in "
+            f"{unnamed.name}; pass --classes with the names in the order of its columns"
         )
     for other, _, one in of_files[1:]:
         if set(one) != set(first):
-            advice = "; replicas must predict the same classes"
-            told = f"{MAPS}{source.name} has the classes {listed(first)} and {other.name} has {listed(one)}"
-            raise BadInput(
-                told + advice, without_cells=f"{MAPS}{source.name} has classes that {other.name} does not have{advice}"
-            )
+            told = f"{MAPS}{source.name} has {hidden(f'the classes {listed(first)}', 'classes')} and {other.name} has"
+            raise BadInput(f"{told} {hidden(listed(one), 'others')}; replicas must predict the same classes")
     names = explicit or first
     of_columns = names == layout.class_names
     if len(set(names)) < len(names):
-        told = f"{source.name}: a class name is given twice"
-        raise BadInput(f"{told} ({listed(names)}); each class needs its own", without_cells=told)
+        raise BadInput(f"{source.name}: a class name is given twice{hidden(f' ({listed(names)})')}; each class needs its own")
     for each, its in files:
         if its.classes not in (None, len(names)):
             told = f"{each.name}: {len(names)} class names were given for {its.classes} classes"
@@ -171,13 +164,11 @@ def _in_cells(
     if kind in ("columns", "list") and len(numbered) == 1 and set(found) <= set(next(iter(numbered))):  # class_0 … by number
         return next(iter(numbered)), f"classes in the order of the columns {listed(layout.columns)}", files
     if kind != "votes" and (len(found) > (count or 0) or (kind != "score" and positive is None)):
-        told = f"{source.name}: labels in {column!r} are text with {len(found)} distinct values"
-        advice = f"for {count} classes; pass --classes with the names in the order of the classes"
+        told = f"{source.name}: labels in {column!r} are text with {len(found)} distinct values{hidden(f' ({listed(found)})')}"
         if kind == "score" and len(found) > 2:
-            advice = (
-                f"and {first!r} is a score, which is for two; pass --probs with the predicted labels or a column for each class"
-            )
-        raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
+            advice = "pass --probs with the predicted labels or a column for each class"
+            raise BadInput(f"{told} and {first!r} is a score, which is for two; {advice}")
+        raise BadInput(f"{told} for {count} classes; pass --classes with the names in the order of the classes")
     if positive is not None and len(found) == 1:
         found = (f"not {positive}" if found[0] == positive else found[0], positive)
     return found, f"classes in {column}: {listed(found)}{note}", _retyped(files, rest, "VARCHAR")
@@ -197,25 +188,23 @@ def _with_positive(names: Names | None, rule: str, files: Sequence[Recognised], 
     two = names or ("0", "1")
     if positive is None:
         if names is None and score is not None and re.fullmatch(r".+_0", column := score[1].columns[0]):
-            told = (
-                f"{score[0].name}: the score {column!r} is named after class 0; pass --positive 0 where it is the probability of"
+            raise BadInput(
+                f"{score[0].name}: the score {column!r} is named after class 0; pass --positive 0 where it is the probability of "
+                "class 0, and --positive 1 where it is that of class 1"
             )
-            raise BadInput(f"{told} class 0, and --positive 1 where it is that of class 1")
         if votes or count != 2 or (stated and score is None):
             return Classes(names, None, rule)
         if names is not None and (of_columns or not stated):
             where, what = score or files[0]
-            told, column = f"{where.name}: the classes in", what.label or listed(what.columns)
-            advice = f"nothing says which of them {what.columns[-1]!r} is the probability of; pass --positive NAME"
             raise BadInput(
-                f"{told} {column} are {listed(names)} and {advice}", without_cells=f"{told} {column} are names and {advice}"
+                f"{where.name}: the classes in {what.label or listed(what.columns)} are {hidden(listed(names), 'names')} and nothing "
+                f"says which of them {what.columns[-1]!r} is the probability of; pass --positive NAME"
             )
         return Classes(names, two[1], f"{rule}; positive class: {two[1]}")
     same = next((name for name in two if name == positive or (names == TRUTH and name.lower() == positive.lower())), None)
     if same is None or len(two) != 2 or (names is None and count not in (None, 2)):
-        told = f"--positive {positive}: expected one of two classes, got"
         shown = listed(two) if names is not None or count in (None, 2) else f"{count} classes"
-        raise BadInput(f"{told} {shown}", without_cells=f"{told} others")
+        raise BadInput(f"--positive {positive}: expected one of two classes, got {hidden(shown, 'others')}")
     if stated and score is not None and not of_columns and same != two[1]:
         raise BadInput(
             f"--positive {positive} contradicts the classes {','.join(two)}, whose last is what a score is the probability of; pass "

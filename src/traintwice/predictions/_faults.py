@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from traintwice._database import Session, any_of, show_id
 from traintwice._formatting import listed
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, hidden
 from traintwice.predictions._layout import Layout, predicted_next_to
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._source import PRESENT, WIDE, Source, family
@@ -186,16 +186,15 @@ def refuse_text(session: Session, source: Source, layout: Layout) -> None:
         cell = source.cell(column)
         bad = f"{cell} IS NOT NULL AND {PRESENT.format(cell)} AND {source.number(cell)} IS NULL"
         others = f"{bad} AND NOT regexp_full_match({cell}, '{NUMBERS}')"
-        counts = f"SELECT count(*) FILTER ({others}), count(*) FILTER ({bad}) FROM {source.relation}"
-        ((fewer, count),) = session.rows(counts, doing=f"{source.name}: reading")
-        bad = others if 0 < fewer < count else bad  # lists of numbers, and other text among them
-        first = f"min({source.row}) FILTER ({bad}), arg_min({cell}, {source.row}) FILTER ({bad})"
-        sql = f"SELECT count(*), count(*) FILTER ({bad}), {first} FROM {source.relation}"
-        ((rows, count, row, text),) = session.rows(sql, doing=f"{source.name}: reading")
+        of_rows = ("count(*)", f"min({source.row})", f"arg_min({cell}, {source.row})")
+        select = ", ".join(f"{sql} FILTER ({condition})" for condition in (others, bad) for sql in of_rows)
+        ((rows, *found),) = session.rows(f"SELECT count(*), {select} FROM {source.relation}", doing=f"{source.name}: reading")
+        # where there are lists of numbers, and other text among them, the other text is wrong
+        count, row, text = found[:3] if 0 < found[0] < found[3] else found[3:]
         if count:
             told = f"{source.name}: {count:,} of {rows:,} rows have no number in {column!r}"
             advice = "write numbers as 0.1234 or 1234.5: with a point, without signs of percent, currency or thousands; lists as [0.1, 0.9]"
-            raise BadInput(f"{told} (first: row {row:,}: {show_id((text,))}); {advice}", without_cells=f"{told}; {advice}")
+            raise BadInput(f"{told}{hidden(f' (first: row {row:,}: {show_id((text,))})')}; {advice}")
 
 
 def check_contents(session: Session, view: View) -> None:
@@ -218,9 +217,7 @@ def check_contents(session: Session, view: View) -> None:
                 shown = show_id((text,)) if family(view.source.columns[fault.column]) == "text" else text
                 shown += f"; the classes are {listed(view.layout.class_names)}" if view.layout.class_names else ""
             where = f", id {show_id(values)}" if values and None not in values else ""
-            told = f"{name}: {count:,} of {total:,} rows {fault.says}"
-            raise BadInput(
-                f"{told} (first: row {row:,}{where}: {shown}); {fault.advice}", without_cells=f"{told}; {fault.advice}"
-            )
+            first = hidden(f" (first: row {row:,}{where}: {shown})")
+            raise BadInput(f"{name}: {count:,} of {total:,} rows {fault.says}{first}; {fault.advice}")
     if of_weight == 0:
         raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")

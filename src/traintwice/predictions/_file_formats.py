@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -22,7 +23,7 @@ from traintwice.predictions._array_files import array_file
 from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
 from traintwice.predictions._remote import RemoteFile, State, scan_of
 from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, stamp_of, with_vectors
-from traintwice.predictions._text_files import LINES, csv_file, json_file, tsv_file, typed_by_cells
+from traintwice.predictions._text_files import LINES, csv_file, json_file, typed_by_cells
 
 NO_TYPE = '"NULL"'
 """Type of a column whose cells are all missing."""
@@ -50,7 +51,6 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
 
 
 def standard_input(session: Session) -> Path:
-    """A copy of standard input, in the temporary folder of the session."""
     copy = session.folder / "standard-input"
     if copy.exists() or sys.stdin is None or sys.stdin.isatty():
         raise BadInput("standard input (-) holds one file, which a pipe or < FILE gives; pass - once")
@@ -109,7 +109,7 @@ def _arrow(table: Table, path: Path, name: str) -> Source:
 READERS: dict[str, Callable[[Table, Path, str], Source]] = {
     "parquet": _parquet,
     "csv": csv_file,
-    "tsv": tsv_file,
+    "tsv": partial(csv_file, delimiter="\t"),
     "jsonl": json_file,
     "arrow": _arrow,
     **dict.fromkeys(("npz", "npy", "safetensors"), array_file),
@@ -118,7 +118,6 @@ READERS: dict[str, Callable[[Table, Path, str], Source]] = {
 
 
 def of_file(table: Table, item: File, shown: str = "") -> Source:
-    """A file in any format."""
     if isinstance(item, RemoteFile):
         return _of_remote_file(table, item)
     session, shown = table.session, shown or str(item)

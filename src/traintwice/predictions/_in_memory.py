@@ -134,7 +134,6 @@ def _named_arrays(value: Any, name: str) -> dict[str, np.ndarray]:
 
 
 def _entries(value: Any, name: str) -> np.ndarray:
-    """An array with entries."""
     found = to_numpy(value)
     if not found.ndim:
         raise BadInput(f"{name}: got {type(value).__name__}, expected an array with one entry for each row")

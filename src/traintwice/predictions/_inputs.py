@@ -214,7 +214,6 @@ def _identity(place: Place) -> Place | tuple[int, int]:
 
 
 def _replicas(text: str) -> list[Place | Shards]:
-    """The replicas that a name means."""
     found = _places(text)
     if found is None:
         return [_file(text)]
@@ -283,7 +282,6 @@ def _tree(folder: str) -> list[File]:
 
 
 def _shards(name: str, found: Sequence[File]) -> File | Shards:
-    """One model in several files."""
     files = sorted(map(_file, found), key=lambda file: numeric_order(str(file)))
     if len({_identity(path) for path in files}) < len(files):
         raise BadInput(f"{name}: a file is in it twice, by a link; each row of a model counts once")

@@ -57,6 +57,12 @@ class Layout:
     class_names: tuple[str, ...] | None = None
     order: tuple[int, ...] | None = None
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Every column that has a role."""
+        one = (self.label, self.weight, self.draws, self.time)
+        return (*self.id, *self.columns, *self.by, *self.show, *self.cluster, *(c for c in one if c is not None))
+
     def describe(self) -> str:
         """One line in words."""
         first, last = self.columns[0], self.columns[-1]
@@ -177,9 +183,7 @@ def predicted_next_to(source: Source, layout: Layout, reading: Reading) -> str |
     """The column of predicted labels next to probabilities that were taken for the predictions by their names."""
     if layout.kind not in ("score", "columns", "list") or reading["probs"]:
         return None
-    several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
-    taken = {*several, layout.label, layout.weight, layout.draws, layout.time}
-    return next((c for c in source.columns if c.lower() in VOTES and c not in taken), None)
+    return next((c for c in source.columns if c.lower() in VOTES and c not in layout.read), None)
 
 
 def check_options(sources: Sequence[Source], reading: Reading) -> None:
@@ -197,13 +201,13 @@ def recognise(source: Source, reading: Reading) -> Layout:
         BadInput: a column that an option names is not there, or what a column means is not certain.
     """
     have, logits = source.columns, reading["logits"]
-    label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label", reading["probs"] or ())
+    label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label", reading["probs"])
     for option, name in (*(("id", name) for name in reading["id"]), ("draws", reading["draws"])):
         if name is not None and name not in have:
             raise _missing(source, name, option)
-    ids = (
-        () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id", reading["probs"] or ())]))
-    )
+    ids: tuple[str, ...] = ()
+    if not reading["by_position"]:
+        ids = tuple(reading["id"] or filter(None, [_only(source, IDS, "id", reading["probs"])]))
     if not ids and not reading["by_position"]:
         alone = " (one column: lines are cut at , ; | or tabs)" if source.untyped and len(have) == 1 else ""
         raise BadInput(
@@ -241,8 +245,8 @@ def _missing(source: Source, name: str, option: str) -> BadInput:
     return BadInput(f"{source.name}: no column {name!r} (named by --{option}); the columns are {listed(list(source.columns))}")
 
 
-def _only(source: Source, known: Sequence[str], option: str, probs: Sequence[str]) -> str | None:
-    found = [c for c in source.columns if c.lower() in known and c not in probs]
+def _only(source: Source, known: Sequence[str], option: str, probs: Sequence[str] | None) -> str | None:
+    found = [c for c in source.columns if c.lower() in known and c not in (probs or ())]
     if len(found) > 1:
         raise BadInput(f"{source.name}: several columns could be the {option} ({listed(found)}); pass --{option}")
     return found[0] if found else None

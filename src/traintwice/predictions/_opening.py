@@ -329,10 +329,8 @@ def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:
     found = []
     for source, layout in zip(sources, layouts, strict=True):
         if source.fill is not None:
-            one = (layout.label, layout.weight, layout.draws, layout.time, predicted_next_to(source, layout, reading))
-            several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
-            needed = dict.fromkeys(source.computed.get(c, ("", c, ""))[1] for c in (*several, *one) if c is not None)
-            whole = source.fill(needed)
+            columns = (*layout.read, *filter(None, [predicted_next_to(source, layout, reading)]))
+            whole = source.fill(dict.fromkeys(source.computed.get(c, ("", c, ""))[1] for c in columns))
             computed = {name: source.columns[name] for name in source.computed}
             source = replace(source, columns={**source.columns, **whole.columns, **computed}, fill=None)
         found.append(source)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from traintwice.errors import BadInput, unknown
+from traintwice.errors import BadInput, hidden, unknown
 from traintwice.logs import Outcomes, normalise, pair_check, read_log
 from traintwice.logs._outcomes import Item
 from traintwice.predictions._in_memory import cluster_codes
@@ -101,9 +101,8 @@ def _shared(logs: Sequence[Outcomes], *, drop: bool) -> tuple[list[Item], tuple[
     if lacking and not drop:
         item, why = next(iter(lacking.items()))
         told = f"{len(lacking):,} items are not in {'both' if len(logs) == 2 else f'all {len(logs)}'} logs"
-        advice = "Pass --on-missing drop to compare the others"
-        first = ": ".join(part for part in item if part)
-        raise BadInput(f"{told} (first: {first} {why}). {advice}", without_cells=f"{told}. {advice}")
+        first = hidden(f" (first: {': '.join(part for part in item if part)} {why})")
+        raise BadInput(f"{told}{first}. Pass --on-missing drop to compare the others")
     items = [item for item in dict.fromkeys(logs[0].keys) if item not in lacking]
     return items, tuple(len(set(log.keys) - set(items)) for log in logs)
 

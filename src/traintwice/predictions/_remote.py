@@ -72,12 +72,10 @@ class RemoteFile(Address):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of its path."""
         path = urlsplit(self.address).path if _on_the_web(self.address) else self.address.partition("://")[2]
         return tuple(unquote(part) if _on_the_web(self.address) else part for part in path.split("/") if part) or ("",)
 
     def state(self) -> State:
-        """What the store says of the file now."""
         fs, path = file_system(self.address)
         fs.invalidate_cache()
         info: dict[str, Any] = attempt(self, lambda: fs.info(path))
@@ -90,7 +88,6 @@ class RemoteFile(Address):
         return State(size, tag, size is not None and bool(info.get("partial", True)))
 
     def bytes(self, start: int, stop: int) -> bytes:
-        """The bytes from start to stop."""
         fs, path = file_system(self.address)
         found: bytes = attempt(self, lambda: fs.cat_file(path, start=start, end=stop)) if stop > start else b""
         if len(found) != stop - start:
@@ -104,7 +101,6 @@ class RemoteFile(Address):
             raise BadInput(f"{self} was replaced or changed while it was read; run again when nothing writes to it")
 
     def download(self, target: Path) -> None:
-        """Copy the whole file."""
         (fs, path), before = file_system(self.address), self.state()
         as_stream = {"block_size": 0} if _on_the_web(self.address) else {}
 
@@ -190,7 +186,6 @@ def _status(reason: BaseException) -> int | None:
 
 
 def _was_lost(reason: BaseException) -> bool:
-    """Whether a connection was lost."""
     return any(kind.__name__ in LOST for part in _chain(reason) for kind in type(part).__mro__)
 
 
@@ -247,7 +242,6 @@ def inside(address: str) -> dict[tuple[str, ...], RemoteFile]:
 
 
 def matches(address: str) -> list[str]:
-    """The addresses that match a glob."""
     fs, path = file_system(address)
     fixed = re.split(r"[*?\[]", address, maxsplit=1)[0].rpartition("/")[0] + "/"
     root = file_system(fixed)[1].rstrip("/")

@@ -269,7 +269,6 @@ class Table:
         return Source(source, self.name, "rowid", {n: types.get(n, "DOUBLE[]") for n in cells}, prefix="c_", packed=lists)
 
     def source(self, name: str, packed: Mapping[str, tuple[str, ...]] | None = None) -> Source:
-        """The filled table."""
         described = self.session.rows(f"DESCRIBE {self.name}", doing=f"{name}: reading the columns")
         types = {row[0].removeprefix("c_"): row[1] for row in described}
         return with_vectors(Source(name, self.name, "rowid", types, prefix="c_", packed=packed or {}))
@@ -287,12 +286,6 @@ class _Stream:
 
 def _scannable(item: Any) -> Any:
     return _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
-
-
-def _columns_of(item: Any) -> list[Any]:
-    """The names of the columns of a table, of which one can be taken alone."""
-    names = getattr(item, "column_names", getattr(item, "columns", ()))
-    return list(names) if hasattr(item, "iloc") or hasattr(item, "select") else []
 
 
 def _is_read(register: Callable[[Any], Any], item: Any, column: Any, errors: type[Exception]) -> bool:
@@ -315,7 +308,9 @@ def registered(table: Table, item: Any, name: str) -> Iterator[str]:
             try:  # a pandas view of every second row, or of all rows in reverse, must be copied
                 register(item.copy() if hasattr(item, "iloc") else _scannable(item))
             except session.errors:
-                bad = [column for column in _columns_of(item) if not _is_read(register, item, column, session.errors)]
+                names = getattr(item, "column_names", getattr(item, "columns", ()))
+                one_alone = hasattr(item, "iloc") or hasattr(item, "select")
+                bad = [c for c in names if one_alone and not _is_read(register, item, c, session.errors)]
                 if not bad:
                     raise
                 told = f"{name}: column {', '.join(map(repr, bad))} cannot be read from a {type(item).__name__} ({brief(reason)})"

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from traintwice._addresses import Address, is_address, without_secrets
 from traintwice._database import identifier
-from traintwice.errors import BadInput, require
+from traintwice.errors import BadInput, hidden, require
 from traintwice.predictions._layout import IDS
 from traintwice.predictions._remote import SCHEMES, is_remote_folder, matches
 from traintwice.predictions._source import Table, refuse_repeated
@@ -270,9 +270,8 @@ class DatabaseTable(Address):
                 raise
             text = without_secrets(" ".join(str(reason).split()))
             text = re.sub(r"^[A-Z_]+: (\[libpq\] )?|\. SQLSTATE: \w+|Query was:.*", "", text)[:400].strip().rstrip(".")
-            told = f"{self}: PostgreSQL cannot read it ({text})"
-            advice = "check the address; the password comes from PGPASSWORD or ~/.pgpass"
-            raise BadInput(f"{told}; {advice}", without_cells=f"{self}: PostgreSQL cannot read it; {advice}") from None
+            told = f"{self}: PostgreSQL cannot read it{hidden(f' ({text})')}"
+            raise BadInput(f"{told}; check the address; the password comes from PGPASSWORD or ~/.pgpass") from None
 
 
 def _cell(column: str, kind: str, digits: int) -> str:

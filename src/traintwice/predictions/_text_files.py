@@ -13,7 +13,7 @@ from pathlib import Path
 from traintwice._database import all_of, literal
 from traintwice._files import by_magic
 from traintwice._formatting import listed
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, hidden
 from traintwice.predictions._inputs import JSON_ARRAY, MAGIC
 from traintwice.predictions._source import PRESENT, Source, Table, refuse_repeated
 
@@ -47,32 +47,13 @@ def csv_file(table: Table, path: Path, name: str, delimiter: str | None = None) 
         staged = table.staged(relation, name, text=columns)
     except BadInput as error:
         if len(columns) == 1 and "Expected Number of Columns: 1 " in str(error):
-            told, expected = (
-                f"{name}: the first line is one name",
-                "; expected the names of all columns. Delete lines before them",
-            )
-            raise BadInput(f"{told} ({columns[0][:60]!r}){expected}", without_cells=told + expected) from None
+            told = f"{name}: the first line is one name{hidden(f' ({columns[0][:60]!r})')}"
+            raise BadInput(f"{told}; expected the names of all columns. Delete lines before them") from None
         if "state machine reached an invalid state" not in str(error):
             raise
         told = "lines end in different ways (\\n, \\r\\n, \\r\\r\\n)"
         raise BadInput(f"{name}: {told}, or a quotation mark is not closed; write all lines with \\n, as dos2unix does") from None
-    _refuse_repeated_header(table, staged)
     return typed_by_cells(table, replace(staged, note=note))
-
-
-def _refuse_repeated_header(table: Table, source: Source) -> None:
-    """Raise `BadInput` where a row holds the names of the columns: files that were written one after another, each with its header."""
-    names = [name for name, kind in source.columns.items() if kind == "VARCHAR"][:MOST_COMPARED]
-    same = all_of(f"trim({source.cell(name)}, ' \ufeff') = {literal(name)}" for name in names)
-    sql = f"SELECT count(*), min({source.row}) FROM {source.relation} WHERE {same}"
-    ((count, row),) = table.session.rows(sql, doing=f"{source.name}: reading the cells")
-    if names and count:
-        told = f"{source.name}: {count:,} rows repeat the names of the columns (first: row {row:,}), as in files written one after another"
-        raise BadInput(f"{told}; keep the names in the first line alone")
-
-
-def tsv_file(table: Table, path: Path, name: str) -> Source:
-    return csv_file(table, path, name, "\t")
 
 
 def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str, str]:
@@ -106,8 +87,7 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
         _ = [float(name) for name in names]
     except ValueError:
         return names, delimiter, OLD_LINE_ENDS if mark else ""
-    told, expected = f"{shown}: the first line holds only numbers", "; expected the names of the columns"
-    raise BadInput(f"{told} ({text[:60]!r}){expected}", without_cells=told + expected)
+    raise BadInput(f"{shown}: the first line holds only numbers{hidden(f' ({text[:60]!r})')}; expected the names of the columns")
 
 
 def typed_by_cells(table: Table, source: Source) -> Source:
@@ -116,16 +96,24 @@ def typed_by_cells(table: Table, source: Source) -> Source:
     A column is of integers only where every cell is an integer in its usual spelling, so 007 stays text and differs
     from 7; of numbers where every cell is a number; of truth values where every cell is true or false; of lists where every cell
     is one. Cells that say NA among numbers become missing cells, and cells that hold lists become lists.
+
+    Raises:
+        BadInput: a row holds the names of the columns: files were written one after another, each with its header.
     """
     session, doing = table.session, f"{source.name}: reading the cells"
     cells = {name: source.cell(name) for name, kind in source.columns.items() if kind == "VARCHAR"}
     types: dict[str, str] = {}
     changes: list[str] = []
     names = list(cells)
+    same = all_of(f"trim({cells[name]}, ' \ufeff') = {literal(name)}" for name in names[:MOST_COMPARED])
     for start in range(0, len(names), TYPED_TOGETHER):
         part = names[start : start + TYPED_TOGETHER]
-        tests = [test for name in part for test in _tests(cells[name])]
-        (found,) = session.rows(f"SELECT {', '.join(tests)} FROM {table.name}", doing=doing)
+        tests = [f"count(*) FILTER ({same})", f"min({source.row}) FILTER ({same})"]
+        tests += [test for name in part for test in _tests(cells[name])]
+        ((count, row, *found),) = session.rows(f"SELECT {', '.join(tests)} FROM {table.name}", doing=doing)
+        if count:
+            told = f"{source.name}: {count:,} rows repeat the names of the columns (first: row {row:,})"
+            raise BadInput(f"{told}, as in files written one after another; keep the names in the first line alone")
         width = len(found) // len(part)
         for i, name in enumerate(part):
             missing, whole, small, number, truth, lists = found[width * i : width * (i + 1)]
@@ -135,7 +123,10 @@ def typed_by_cells(table: Table, source: Source) -> Source:
             cell = cells[name]
             plain = rf"regexp_replace({cell}, 'np\.float[0-9]+\(([^()]*)\)', '\1', 'g')"
             entries = rf"string_split_regex(trim({plain}, E'[] \t\r\n'), '[,\s]+')"
-            if lists and not number and _are_numbers(table, entries, doing):
+            other = (
+                f"len(list_filter({entries}, lambda e: e <> '' AND {PRESENT.format('e')} AND TRY_CAST(e AS DOUBLE) IS NULL)) > 0"
+            )
+            if lists and not number and not session.rows(f"SELECT bool_or({other}) FROM {table.name}", doing=doing)[0][0]:
                 types[name] = "DOUBLE[]"
                 changes.append(f"{cell} TYPE DOUBLE[] USING TRY_CAST({entries} AS DOUBLE[])")
             elif missing and number:
@@ -143,13 +134,6 @@ def typed_by_cells(table: Table, source: Source) -> Source:
     for change in changes:
         session.rows(f"ALTER TABLE {table.name} ALTER {change}", doing=doing)
     return replace(source, untyped=True, columns={**source.columns, **types})
-
-
-def _are_numbers(table: Table, entries: str, doing: str) -> bool:
-    """Whether all entries of lists of text are numbers or missing."""
-    other = f"e <> '' AND {PRESENT.format('e')} AND TRY_CAST(e AS DOUBLE) IS NULL"
-    sql = f"SELECT bool_or(len(list_filter({entries}, lambda e: {other})) > 0) FROM {table.name}"
-    return not table.session.rows(sql, doing=doing)[0][0]
 
 
 def _tests(cell: str) -> Sequence[str]:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from traintwice._database import Session
 from traintwice._formatting import listed
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, hidden
 from traintwice.predictions._source import Source, family
 
 Names = tuple[str, ...]
@@ -25,7 +25,6 @@ MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "non
 
 
 def vocabularies_of(session: Session, cells: Cells) -> list[set[str]]:
-    """The distinct texts of each column."""
     parts = [
         f"SELECT {n} AS n, CAST({source.cell(column)} AS VARCHAR) AS name FROM {source.relation}"
         for n, (source, column) in enumerate(cells)
@@ -90,22 +89,22 @@ def refuse_two_vocabularies(cells: Cells, vocabularies: Sequence[set[str]]) -> N
         reached |= set().union(*(vocabularies[n] for n in near))
         waiting = [n for n in waiting if n not in near]
     if waiting:
-        (a, b), (c, d) = cells[filled[0]], cells[waiting[0]]
-        one, two = (listed(sorted(vocabularies[n])) for n in (filled[0], waiting[0]))
-        advice = "no class is in both. Write the labels of all files alike, or pass --classes with the names of all classes"
-        raise BadInput(
-            f"{MAPS}{a.name} has {one} in {b!r} and {c.name} has {two} in {d!r}; {advice}",
-            without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r}: {advice}",
-        )
+        places = [(cells[n], listed(sorted(vocabularies[n]))) for n in (filled[0], waiting[0])]
+        raise _two_maps(places, "no class is in both. Write the labels")
+
+
+def _two_maps(places: Sequence[tuple[tuple[Source, str], str]], why: str) -> BadInput:
+    """The error for two columns, and what is in each, whose classes are not those of one map."""
+    told = " and ".join(f"{source.name}{hidden(f' has {words}')} in {column!r}" for (source, column), words in places)
+    return BadInput(f"{MAPS}{told}; {why} of all files alike, or pass --classes with the names of all classes")
 
 
 def refuse_numbers_as_text(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
     """Raise `BadInput` where very many classes are percentages, or numbers with a decimal comma."""
     for (source, column), words in zip(cells, vocabularies, strict=True):
         if len(words) > MOST_PERCENTAGES and all(map(_NUMBER_AS_TEXT.fullmatch, words)):
-            told = f"{source.name}: {column!r} holds numbers that are written as text"
-            advice = "with a percent sign or a decimal comma; write them as numbers, such as 0.25"
-            raise BadInput(f"{told} (such as {min(words)!r}), {advice}", without_cells=f"{told}, {advice}")
+            told = f"{source.name}: {column!r} holds numbers that are written as text{hidden(f' (such as {min(words)!r})')}"
+            raise BadInput(f"{told}, with a percent sign or a decimal comma; write them as numbers, such as 0.25")
 
 
 def refuse_two_spellings(cells: Cells, vocabularies: Sequence[Collection[str]]) -> None:
@@ -118,16 +117,8 @@ def refuse_two_spellings(cells: Cells, vocabularies: Sequence[Collection[str]]) 
     for ways in spellings.values():
         for one, other in combinations(sorted(ways), 2):
             if not ways[one] & ways[other]:
-                (a, b), (c, d) = (cells[min(ways[word])] for word in (one, other))
-                words = [repr(word) if word.isascii() else ascii(word) for word in (one, other)]
-                advice = (
-                    "they differ only in capitals, spaces or Unicode form. Write the labels of all files alike, or pass --classes "
-                    "with the names of all classes"
-                )
-                raise BadInput(
-                    f"{MAPS}{a.name} has {words[0]} in {b!r} and {c.name} has {words[1]} in {d!r}; {advice}",
-                    without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r} have alike classes; {advice}",
-                )
+                places = [(cells[min(ways[word])], repr(word) if word.isascii() else ascii(word)) for word in (one, other)]
+                raise _two_maps(places, "they differ only in capitals, spaces or Unicode form. Write the labels")
 
 
 def refuse_missing(
@@ -150,9 +141,7 @@ def refuse_missing(
             (source, column), others = having[0], "no file predicts it" if in_labels[0] else "no label is that"
             told = "looks like a missing cell" + (f": {others}" if votes else "")
             told += ". Leave missing cells empty, or pass --classes with the names of all classes"
-            raise BadInput(
-                f"{source.name}: {word!r} in {column!r} {told}", without_cells=f"{source.name}: a label in {column!r} {told}"
-            )
+            raise BadInput(f"{source.name}: {hidden(repr(word), 'a label')} in {column!r} {told}")
     return f"; {', '.join(map(repr, sorted(texts)))} counted as a class" if texts else ""
 
 

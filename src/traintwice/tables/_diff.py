@@ -21,7 +21,6 @@ from traintwice.tables._words import (
     plain_title,
     sentence,
 )
-from traintwice.types import Estimate
 
 MOST_IN_ANSWER = 3
 """Number of slices that the answer itself names."""
@@ -88,7 +87,6 @@ def _unusual(diff: Diff) -> Iterator[str]:
 
 
 def _new_rows(diff: Diff) -> str:
-    """What intervals are for."""
     return "new rows" if diff.alignment.cluster is None else "new clusters of rows"
 
 
@@ -128,7 +126,6 @@ def _short_notes(diff: Diff) -> Iterator[str]:
 
 
 def every_table(diff: Diff) -> tuple[Table | None, ...]:
-    """All tables, those of the answers first."""
     return (
         quality(diff),
         disagreement(diff),
@@ -146,51 +143,47 @@ def every_table(diff: Diff) -> tuple[Table | None, ...]:
     )
 
 
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], *notes: str) -> Table | None:
+    """A table; None without rows."""
+    return Table(title, tuple(columns), tuple(rows), notes) if rows else None
+
+
 def quality(diff: Diff) -> Table | None:
     """Each measure of quality: old, new, change and p-value."""
-    if not diff.quality:
-        return None
     rows = []
     for q in diff.quality:
         digits = digits_of(q.change, q.unit)
         p = "–" if q.p_value is None or math.isnan(q.p_value) else probability(q.p_value).removeprefix("= ")
         cells = {"old": value_of(q.old, q.unit, digits), "new": value_of(q.new, q.unit, digits)}
         rows.append(Row(plain_title(q.title), {**cells, "change": change(q.change, q.unit), "p": p}))
-    return Table("Quality", text_columns("old", "new", "change", "p"), tuple(rows))
+    return _table("Quality", text_columns("old", "new", "change", "p"), rows)
 
 
 def disagreement(diff: Diff) -> Table | None:
     """Every measure of disagreement; also soft measures at matched temperatures if requested."""
-    if not diff.measures:
-        return None
-    rows = [Row(plain_title(m.title), {"value": with_interval(m.estimate, m.unit)}) for m in diff.measures]
-    notes = []
-    if any(m.soft for m in diff.measures):
-        soft = ", ".join(m.title for m in diff.measures if m.soft)
-        notes.append(f"soft measures, which depend on confidence: {soft}")
-    if diff.matched is not None:
-        at = f"at temperatures {diff.matched.old:.3g} and {diff.matched.new:.3g}"
-        rows += [
-            Row(f"{plain_title(m.title)}, matched", {"value": with_interval(m.estimate, m.unit)}) for m in diff.matched.measures
-        ]
-        notes.append(f"matched: {at}, fitted to log loss on {diff.matched.held_out:,} held-out rows")
-    return Table("Between old and new", text_columns("value"), tuple(rows), tuple(notes))
+    measures, notes = [(plain_title(m.title), m) for m in diff.measures], []
+    if soft := [m.title for m in diff.measures if m.soft]:
+        notes.append(f"soft measures, which depend on confidence: {', '.join(soft)}")
+    if (matched := diff.matched) is not None:
+        measures += [(f"{plain_title(m.title)}, matched", m) for m in matched.measures]
+        at = f"at temperatures {matched.old:.3g} and {matched.new:.3g}"
+        notes.append(f"matched: {at}, fitted to log loss on {matched.held_out:,} held-out rows")
+    rows = [Row(title, {"value": with_interval(m.estimate, m.unit)}) for title, m in measures]
+    return _table("Between old and new", text_columns("value"), rows, *notes)
 
 
 def floors(diff: Diff) -> Table | None:
     """Every change with a noise floor: churn, negative flips, decisions, swap sets."""
     further = [*(d.floor for d in diff.decisions), *(s.floor for s in diff.swap_sets)]
     wanted = [*diff.floors, *(f for f in further if f is not None)]
-    if not wanted:
-        return None
     rows = []
     for f in wanted:
-        digits = digits_of(f.excess, f.unit)
+        digits, ends = digits_of(f.excess, f.unit), [times(end, word=False) for end in (f.ratio.low, f.ratio.high)]
         cells = {
             "value": value_of(f.value, f.unit, digits),
             "floor": value_of(f.floor, f.unit, digits),
             "ratio": times(f.ratio.value, word=False),
-            "ends": _ends(f.ratio),
+            "ends": "" if math.isnan(f.ratio.low) else " to ".join(ends),
             "excess": change(f.excess, f.unit),
             "verdict": f.verdict,
             "more": "" if not f.more_retrains else f"{f.more_retrains:,} more",
@@ -200,10 +193,9 @@ def floors(diff: Diff) -> Table | None:
     titles |= {"excess": "excess", "verdict": "verdict"}
     if any(f.more_retrains for f in wanted):
         titles["more"] = f"{diff.words.many} to decide"
-    notes = [f"within noise means below {wanted[0].margin:g} times the floor"]
-    if not wanted[0].new_retrains:
-        notes.append(diff.words.basis)
-    return Table(f"Against {diff.words.noise}", text_columns(**titles), tuple(rows), tuple(notes))
+    notes = [f"within noise means below {f.margin:g} times the floor" for f in wanted[:1]]
+    notes += [diff.words.basis for f in wanted[:1] if not f.new_retrains]
+    return _table(f"Against {diff.words.noise}", text_columns(**titles), rows, *notes)
 
 
 def decisions(diff: Diff) -> Table | None:
@@ -224,39 +216,39 @@ def swap_sets(diff: Diff) -> Table | None:
 
 
 def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_SLICES) -> Table | None:
-    """Slices in their order, with the significant findings of each."""
-    if not parts:
-        return None
-    columns = [Column("rows", "rows", "text"), Column("churn", "churn", "fraction")]
-    if any(s.tests and s.tests[0].old is not None for s in parts):
-        columns.append(Column("against", "other rows" if parts[0].excess is None else "its floor", "fraction"))
-    if any(s.negative_flips is not None for s in parts):
-        columns.append(Column("regressed", "lower score" if diff.outcomes == "graded" else "right → wrong", "fraction"))
-    quality = "mean score" if diff.outcomes == "graded" else "accuracy"
-    if any(s.accuracy_change is not None for s in parts):
-        columns.append(Column("accuracy", f"{quality}, pp", "points"))
-    units = {m.__name__: m.definition.unit for m in ALL}
-    further = dict.fromkeys(name for s in parts for name in s.measures)
-    columns += [Column(name, name.replace("_", " "), units.get(name, "number")) for name in further]
-    columns += [Column("q", "q", "text"), Column("found", "significant", "text")]
-    rows = tuple(Row(slice_name(s.column, s.value), _slice_cells(s)) for s in parts[:most])
+    """Slices in their order, with the significant findings of each; columns without any value are left out."""
+    graded, units = diff.outcomes == "graded", {m.__name__: m.definition.unit for m in ALL}
+    columns = [
+        Column("rows", "rows", "text"),
+        Column("churn", "churn", "fraction"),
+        Column("against", "its floor" if any(s.excess is not None for s in parts[:1]) else "other rows", "fraction"),
+        Column("regressed", "lower score" if graded else "right → wrong", "fraction"),
+        Column("accuracy", f"{'mean score' if graded else 'accuracy'}, pp", "points"),
+        *(Column(n, n.replace("_", " "), units.get(n, "number")) for n in dict.fromkeys(n for s in parts for n in s.measures)),
+        *text_columns(q="q", found="significant"),
+    ]
     notes = [f"{len(parts) - most:,} more slices in --json"] if len(parts) > most else []
     against = "its floor" if diff.floors else "the churn of all other rows"
     asked = list(dict.fromkeys(t.question for s in parts for t in s.tests if t.question != "churn"))
     others = f", {' and '.join(asked)} against no change" if asked else ""
     notes.append(f"q: churn against {against}{others} (Benjamini-Hochberg over all slices)")
-    return Table(title, tuple(columns), rows, tuple(notes))
+    rows = [Row(slice_name(s.column, s.value), _slice_cells(s)) for s in parts]
+    return _table(title, filled(columns, rows), rows[:most], *notes)
+
+
+def filled(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+    """The columns in which some row has a value."""
+    return [c for c in columns if any(row.cells.get(c.key) is not None for row in rows)]
 
 
 def regressed(diff: Diff, *, most: int | None = None) -> Table | None:
     """The first rows that went from right to wrong; for a regression the rows that got worse most."""
     shown = diff.regressed[:most]
     what = "Rows that got worse" if diff.regression else diff.words.regressed
-    return _rows(diff, shown, f"{what} (first {len(shown):,} of {diff.regressed_rows:,})")
+    return _rows(diff, shown, f"{what} (first {len(shown):,} of {diff.regressed_rows:,})", distance=diff.regression)
 
 
 def largest_changes(diff: Diff) -> Table | None:
-    """Rows whose prediction changed most."""
     return _rows(diff, diff.largest_changes, "Largest changes", distance=True)
 
 
@@ -269,8 +261,8 @@ def movement(diff: Diff) -> Table | None:
     cells += [(f"{_percent(share)} of rows moved by at most", number(q, "number", 4), "") for share, q in moved.quantiles.items()]
     for title, kl in (("KL(old ‖ new)", moved.kl_old_new), ("KL(new ‖ old)", moved.kl_new_old)):
         cells += [(f"{title}, {'mean' if key == 'mean' else _percent(key)}", number(v, "number", 4), "") for key, v in kl.items()]
-    rows = tuple(Row(name, {"value": value, "ends": ends}) for name, value, ends in cells)
-    return Table("How far probabilities moved (total variation distance)", text_columns(value="", ends="interval"), rows)
+    rows = [Row(name, {"value": value, "ends": ends}) for name, value, ends in cells]
+    return _table("How far probabilities moved (total variation distance)", text_columns(value="", ends="interval"), rows)
 
 
 def calibration(diff: Diff) -> Table | None:
@@ -281,30 +273,24 @@ def calibration(diff: Diff) -> Table | None:
 
 def flow(diff: Diff) -> Table | None:
     """The most frequent changes from one predicted class to another."""
-    if diff.flow is None or not diff.flow.cells:
+    if diff.flow is None:
         return None
     cells = diff.flow.cells[:10]
-    rows = tuple(Row(_both(c.old, c.new), {"rows": f"{c.rows:,}", "share": c.share}) for c in cells)
+    rows = [Row(_both(c.old, c.new), {"rows": f"{c.rows:,}", "share": c.share}) for c in cells]
     more = diff.flow.changed_cells - len(cells)
     columns = (*text_columns("rows"), Column("share", "of all rows", "fraction"))
-    return Table("Where predicted classes went", columns, rows, (f"{more:,} more pairs of classes",) if more > 0 else ())
+    return _table("Where predicted classes went", columns, rows, *([f"{more:,} more pairs of classes"] if more > 0 else []))
 
 
-def _rows(diff: Diff, shown: Sequence[ChangedRow], title: str, *, distance: bool = False) -> Table | None:
-    if not shown:
-        return None
-    columns = [Column("label", "truth" if diff.regression else "label", "text"), Column("change", "old → new", "text")]
-    if any(r.old_probability is not None for r in shown):
-        columns.append(Column("probability", "P(old class)", "text"))
-    if distance or diff.regression:
-        columns.append(Column("distance", "distance", "number"))
-    if any(r.instability is not None for r in shown):
-        columns.append(Column("instability", "instability", "number"))
-    further = list(dict.fromkeys(name for r in shown for name in r.shown))
-    columns += [Column(f"shown:{name}", visible(name), "text") for name in further]
-    known = [c for c in columns if c.key != "label" or any(r.label is not None for r in shown)]
-    named = [(f"row {r.position:,}" if r.id is None else visible(str(r.id)), r) for r in shown]
-    return Table(title, tuple(known), tuple(Row(name, _row_cells(r)) for name, r in named))
+def _rows(diff: Diff, shown: Sequence[ChangedRow], title: str, *, distance: bool) -> Table | None:
+    columns = [
+        *text_columns(label="truth" if diff.regression else "label", change="old → new", probability="P(old class)"),
+        *([Column("distance", "distance")] if distance else []),
+        Column("instability", "instability"),
+        *(Column(f"shown:{name}", visible(name), "text") for name in dict.fromkeys(name for r in shown for name in r.shown)),
+    ]
+    rows = [Row(f"row {r.position:,}" if r.id is None else visible(str(r.id)), _row_cells(r)) for r in shown]
+    return _table(title, filled(columns, rows), rows)
 
 
 def _row_cells(row: ChangedRow) -> dict[str, Cell]:
@@ -333,17 +319,12 @@ def _slice_cells(s: Slice) -> dict[str, Cell]:
 
 
 def _fractions(title: str, titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> Table | None:
-    columns = tuple(Column(name, name, "fraction") for name in titles)
-    made = tuple(Row(name, dict(zip(titles, cells, strict=True))) for name, cells in rows)
-    return Table(title, columns, made) if rows else None
+    columns = [Column(name, name, "fraction") for name in titles]
+    return _table(title, columns, [Row(name, dict(zip(titles, cells, strict=True))) for name, cells in rows])
 
 
 def _both(old: str, new: str) -> str:
     return " → ".join(cut(visible(name), LONGEST_CLASS) for name in (old, new))
-
-
-def _ends(ratio: Estimate) -> str:
-    return "" if math.isnan(ratio.low) else f"{times(ratio.low, word=False)} to {times(ratio.high, word=False)}"
 
 
 def _percent(share: str) -> str:

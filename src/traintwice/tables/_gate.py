@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from traintwice._formatting import between, change, limits_in_words, value_of, visible, with_interval
@@ -13,7 +12,7 @@ from traintwice.compare._ledger import History, Launch
 from traintwice.compare._parts import slice_name
 from traintwice.compare._results import LAUNCHES, Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
-from traintwice.tables._diff import answers, notes
+from traintwice.tables._diff import answers, filled, notes
 from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
 from traintwice.tables._words import counted, headline, sentence
 
@@ -43,10 +42,11 @@ def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
 
 
 def gate_sentence(result: GateResult) -> str:
-    """The outcome in a sentence."""
     checks = counted(len(result.checks), "budget")
-    counts = {word: [c for c in result.checks if c.outcome == word] for word in ("over", "inconclusive")}
-    parts = [f"{len(found):,} {word} ({_first(found)})" for word, found in counts.items() if found]
+    parts = []
+    for word in ("over", "inconclusive"):
+        if names := [check_name(c) for c in result.checks if c.outcome == word]:
+            parts.append(f"{len(names):,} {word} ({', '.join([*names[:3], *(['…'] if len(names) > 3 else [])])})")
     if not parts:
         return f"Gate passed: {len(result.checks):,} of {checks} kept."
     rest = f"{', '.join(parts)}, of {checks}."
@@ -59,15 +59,15 @@ def gate_sentence(result: GateResult) -> str:
 
 def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     """Every check with outcome, number, interval and limit: over first, then inconclusive, then kept."""
-    checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
-    shown = checks[: max(most or len(checks), len(_not_kept(result)))]
-    columns = text_columns("outcome", "number", "interval", "limit")
-    rest = len(checks) - len(shown)
-    why = [visible(check.reason) for check in _not_kept(result) if not _known(check)]
+    checks = sorted(result.checks, key=lambda c: ("over", "inconclusive", "kept").index(c.outcome))
+    broken = [c for c in checks if c.outcome != "kept"]
+    shown = checks[: max(most or len(checks), len(broken))]
+    notes = [visible(check.reason) for check in broken if not _known(check)]
     if any(check.outcome == "inconclusive" and _known(check) for check in checks):
-        why.append("inconclusive: the limit is inside the interval, or there is no interval")
-    more = [f"{rest:,} more kept"] if rest else []
-    return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c)) for c in shown), (*why, *more))
+        notes.append("inconclusive: the limit is inside the interval, or there is no interval")
+    notes += [f"{len(checks) - len(shown):,} more kept"] if len(shown) < len(checks) else []
+    columns = text_columns("outcome", "number", "interval", "limit")
+    return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c)) for c in shown), tuple(notes))
 
 
 def short_sheet(result: Diff | GateResult) -> Sheet:
@@ -113,14 +113,17 @@ def junit(result: GateResult) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     ElementTree.SubElement(properties, "property", {"name": "traintwice", "value": made["traintwice"]})
     for check in result.checks:
-        name = _xml(f"{check_name(check)} {_cells(check)['limit']}")
+        cells = _cells(check)
+        name = _xml(f"{check_name(check)} {cells['limit']}")
         case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})
+        interval = f" ({cells['interval']})" if cells["interval"] else ""
+        reason = f"{check_name(check)} is {cells['number']}{interval}; allowed is {cells['limit']}"
+        reason = _xml(reason if _known(check) else check.reason)
         if check in failed:
             kind = "OverBudget" if check.outcome == "over" else "Inconclusive"
-            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(_reason(check))})
-            failure.text = _xml(_reason(check))
+            ElementTree.SubElement(case, "failure", {"type": kind, "message": reason}).text = reason
         elif check.outcome == "inconclusive":
-            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {_reason(check)}")
+            ElementTree.SubElement(case, "system-out").text = f"inconclusive: {reason}"
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -141,24 +144,8 @@ def self_test_sheet(test: SelfTest) -> Sheet:
     return Sheet(pairs, sentence(test.sentence), lines, tables=(Table("Pairs by budget", columns, rows),), notes=(about,))
 
 
-def _not_kept(result: GateResult) -> list[Check]:
-    return [c for outcome in ("over", "inconclusive") for c in result.checks if c.outcome == outcome]
-
-
-def _first(checks: Sequence[Check]) -> str:
-    return ", ".join(check_name(check) for check in checks[:3]) + (", …" if len(checks) > 3 else "")
-
-
 def _known(check: Check) -> bool:
     return check.estimate is not None and not math.isnan(check.estimate.value)
-
-
-def _reason(check: Check) -> str:
-    if not _known(check):
-        return check.reason
-    cells = _cells(check)
-    interval = f" ({cells['interval']})" if cells["interval"] else ""
-    return f"{check_name(check)} is {cells['number']}{interval}; allowed is {cells['limit']}"
 
 
 def _cells(check: Check) -> dict[str, str]:
@@ -179,13 +166,12 @@ def _xml(text: str) -> str:
 def history_sheet(found: History) -> Sheet:
     """One row for each launch: rows, churn and its floor, right → wrong, the change of accuracy, the outcome and its budgets."""
     first, last = found.launches[0], found.launches[-1]
-    gates = [launch.outcome for launch in found.launches if launch.outcome is not None]
-    counts = ", ".join(f"{gates.count(word)} {word}" for word in ("kept", "over", "inconclusive") if word in gates)
+    gates = [launch.outcome for launch in found.launches]
+    counts = ", ".join(f"{gates.count(word)} {word}" for word in CONCERNS if word in gates)
     headline = f"{visible(found.path)} · {LAUNCHES.count(len(found.launches))} from {first.date[:10]} to {last.date[:10]}"
     verdict = f"Last launch: {visible(last.headline)}{'' if last.outcome is None else f' Gate: {last.outcome}.'}"
-    return Sheet(
-        headline, verdict, tables=(launches_table(found),), notes=(*([f"gates: {counts}"] if counts else []), *found.notes)
-    )
+    notes = ([f"gates: {counts}"] if counts else []) + list(found.notes)
+    return Sheet(headline, verdict, tables=(launches_table(found),), notes=tuple(notes))
 
 
 def launches_table(found: History) -> Table:
@@ -199,8 +185,7 @@ def launches_table(found: History) -> Table:
         *text_columns(quality="quality", outcome="gate", budgets="budgets"),
     )
     rows = tuple(Row(launch.date[:16].replace("T", " "), _launch_cells(launch)) for launch in found.launches)
-    known = tuple(c for c in columns if any(row.cells.get(c.key) is not None for row in rows))
-    return Table("Launches", known, rows)
+    return Table("Launches", tuple(filled(columns, rows)), rows)
 
 
 def _launch_cells(launch: Launch) -> dict[str, Cell]:
