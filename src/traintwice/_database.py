@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -231,3 +233,49 @@ def without_cells(reason: Exception) -> str:
     known = r"on Line: \d+|Expected Number of Columns: \d+ Found: \d+|No magic bytes found|not utf-8|Malformed JSON|in line \d+"
     told = "; ".join(dict.fromkeys(re.findall(known, str(reason))))
     return f"it cannot be read ({told})" if told else "it cannot be read"
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The rows of a Polars or Arrow table, or of a relation of DuckDB, by the Arrow C stream."""
+
+    table: Any
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def _scannable(item: Any) -> Any:
+    return _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
+
+
+def _is_read(register: Callable[[Any], Any], item: Any, column: Any, errors: type[Exception]) -> bool:
+    try:
+        register(_scannable(item[[column]] if hasattr(item, "iloc") else item.select([column])))
+    except errors:
+        return False
+    return True
+
+
+@contextmanager
+def registered(session: Session, relation: str, item: Any, name: str) -> Iterator[str]:
+    """A Python object under a name that DuckDB knows."""
+    register = partial(session.connection.register, relation)
+    with session.explained(f"{name}: reading a {type(item).__name__}"):
+        try:
+            register(_scannable(item))
+        except session.errors as reason:
+            try:  # a pandas view of every second row, or of all rows in reverse, must be copied
+                register(item.copy() if hasattr(item, "iloc") else _scannable(item))
+            except session.errors:
+                names = getattr(item, "column_names", getattr(item, "columns", ()))
+                one_alone = hasattr(item, "iloc") or hasattr(item, "select")
+                bad = [c for c in names if one_alone and not _is_read(register, item, c, session.errors)]
+                if not bad:
+                    raise
+                told = f"{name}: column {', '.join(map(repr, bad))} cannot be read from a {type(item).__name__} ({brief(reason)})"
+                raise BadInput(f"{told}; convert to float32, int64 or text, or leave out") from None
+    try:
+        yield relation
+    finally:
+        session.connection.unregister(relation)

@@ -254,7 +254,7 @@ def test_more_columns_than_an_expression_is_deep(logits, tmp_path):
 
 
 def test_many_columns_of_text_are_typed_as_few_are(tmp_path, monkeypatch):
-    monkeypatch.setattr("traintwice.predictions._text_files.TYPED_TOGETHER", 2)
+    monkeypatch.setattr("traintwice.predictions._file_formats.TYPED_TOGETHER", 2)
     WRITERS["a.csv"](tmp_path / "a.csv")
     with open_predictions(tmp_path / "a.csv", by="country") as opened:
         p = opened.read()

@@ -5,7 +5,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions, open_rows
-from traintwice.predictions._vocabularies import MISSING
+from traintwice.predictions._classes import MISSING
 
 NAMES = ["cat", "dog", "café"]
 

@@ -77,7 +77,6 @@ def diff(
     output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, read)
     from traintwice.compare import diff as compare_two
     from traintwice.tables._diff import MOST_ROWS, diff_sheet
-    from traintwice.tables._gate import short_sheet
 
     wanted = without_unsaid(
         {
@@ -128,10 +127,16 @@ def diff(
     unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows or of_sums}
     more = ", ".join(option for option, used in unused.items() if not used)
     written = [("Details", more), ("Report", report), ("Rows", rows)]
-    every = full or markdown
-    forms = [diff_sheet(found, every=True)] if every else [diff_sheet(found, rows=n) for n in range(MOST_ROWS, -1, -1)]
+    if short:
+        from traintwice.tables._gate import short_sheet
+
+        forms = [short_sheet(found)]
+    elif full or markdown:
+        forms = [diff_sheet(found, every=True)]
+    else:
+        forms = [diff_sheet(found, rows=n) for n in range(MOST_ROWS, -1, -1)]
     after = "".join(f"{what}: {which}\n" for what, which in written if which)
-    output.show_result(found, *([short_sheet(found)] if short else forms), json=json, markdown=markdown, after=after)
+    output.show_result(found, *forms, json=json, markdown=markdown, after=after)
 
 
 def _share(text: str) -> float:

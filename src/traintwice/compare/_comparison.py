@@ -39,7 +39,7 @@ from traintwice.compare._expressions import (
     number,
 )
 from traintwice.compare._floor import floor_tallies, floors_of, noise_floor
-from traintwice.compare._inputs import DiffOptions, warnings_of_rows
+from traintwice.compare._inputs import DiffOptions, distinct, warnings_of_rows
 from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice
 from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, Wording, wording
 from traintwice.compare._slices import SliceSums, change_estimate, slices_of
@@ -109,7 +109,16 @@ class DiffAccumulator:
             SliceSums(name, self.base.quantities, pairs, options.by_slice, clustered=self.clustered) for name in columns
         ]
         self.identical = IdenticalReplicas()
-        self.measures = self._measures(source)
+        between, quality = (DISTANCES_OF_NUMBERS, ERRORS) if self.regression else (DISTANCES, LOSSES)
+        if source.outcomes is not None:
+            between, quality = (), (metrics.mean_score,) if source.outcomes == "graded" else ()
+        self.measures = PairMeasures(
+            distinct((*between, *options.which)),
+            distinct((*quality, *options.quality)),
+            options.level,
+            clustered=self.clustered,
+            bounds=self.classes is not None,
+        )
         self.ranks = RankCounts() if self.binary else None
         self.top = TopSets(top_k, source.summary.rows, source.replicas) if top_k else None
         self.matched = MatchedTemperature(source.summary.rows, 2) if options.temperature_matched and self.classes else None
@@ -174,18 +183,6 @@ class DiffAccumulator:
     def copies(self) -> list[list[int]]:
         """Groups of two or more models whose predictions are bit-identical."""
         return self.identical.result()
-
-    def _measures(self, source: Rows) -> PairMeasures:
-        between, quality = (DISTANCES_OF_NUMBERS, ERRORS) if self.regression else (DISTANCES, LOSSES)
-        if source.outcomes is not None:
-            between, quality = (), (metrics.mean_score,) if source.outcomes == "graded" else ()
-        return PairMeasures(
-            tuple(dict.fromkeys((*between, *self.options.which))),
-            tuple(dict.fromkeys((*quality, *self.options.quality))),
-            self.options.level,
-            clustered=self.clustered,
-            bounds=self.classes is not None,
-        )
 
 
 def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:

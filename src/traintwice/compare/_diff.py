@@ -113,14 +113,11 @@ def diff(
     of_ledger = isinstance(floor, str) and floor == "ledger"
     models = [[one_item(old, "old")], [one_item(new, "new")], [] if of_ledger else items_of(floor), items_of(new_floor)]
     _check(models, level, margin, same_within, min_support, listed)
-    further = distinct(which)
-    one_pass = [m for m in further if m.definition.one_pass]
-    counted = {r.name for r in BETWEEN} | {"accuracy", "recall", "precision"}
-    between = [m for m in one_pass if m.definition.between_replicas and m.__name__ not in counted]
-    quality = [m for m in one_pass if not m.definition.between_replicas and m.__name__ not in counted]
+    further, counted = distinct(which), {r.name for r in BETWEEN} | {"accuracy", "recall", "precision"}
+    one_pass = [m for m in further if m.definition.one_pass and m.__name__ not in counted]
     options = DiffOptions(
-        which=tuple(between),
-        quality=tuple(quality),
+        which=tuple(m for m in one_pass if m.definition.between_replicas),
+        quality=tuple(m for m in one_pass if not m.definition.between_replicas),
         whole=distinct([*(RANKED if rank else ()), *[m for m in further if not m.definition.one_pass]]),
         thresholds=check_thresholds(thresholds),
         top_k=check_top_k(top_k),
@@ -138,8 +135,7 @@ def diff(
     if rows_file is not None:
         rows_file = check_rows_file(rows_file)
         refuse_overwriting({"rows_file": rows_file}, every)
-    names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
-    names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
+    names = ["old", "new", *(f"retrain {i + 1} of {of}" for of, m in (("old", 2), ("new", 3)) for i in range(len(models[m])))]
     if no_rows:
         reading.pop("show", None)
     with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:

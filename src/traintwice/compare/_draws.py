@@ -104,6 +104,9 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
     floors = {names[0].name: _floor(t, *names, options) for names in (FLOORS if labelled else FLOORS[:1])}
     quality = (_quality(t, level, question),) if labelled else ()
     every = tuple(s for name, part in slices.items() for s in part if name != rows.time_axis)
+    left_out = {"accuracy": "answers have scores between 0 and 1, with a mean_score"} if graded else {}
+    if not labelled:
+        left_out = dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), "needs labels")
     outcomes = None if rows.outcomes is None else "graded" if graded else "outcomes"
     words = wording(outcomes, draws=True)
     return Diff(
@@ -126,17 +129,11 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
         regressed=tuple(row for _, row in listed),
         regressed_rows=lost_items,
         no_rows=options.no_rows,
-        left_out=_left_out(labelled=labelled, graded=graded),
+        left_out=left_out,
         waived=rows.waived,
         outcomes=outcomes,
         warnings=tuple(warnings_of_rows(rows.summary)),
     )
-
-
-def _left_out(*, labelled: bool, graded: bool) -> dict[str, str]:
-    if not labelled:
-        return dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), "needs labels")
-    return {"accuracy": "answers have scores between 0 and 1, with a mean_score"} if graded else {}
 
 
 def _quality(t: Tally, level: float, title: str, g: int = 0) -> Quality:
@@ -158,10 +155,11 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
     excess = interval(
         t.summaries(Ratio("", "", {cross: 1.0, within: -1.0}, {items: 1.0}, scale="plain", share=False))[g], level=options.level
     )
-    title = ratio.title.removesuffix(" between draws")
+    title, verdict = ratio.title.removesuffix(" between draws"), judged(low, high, options.margin)
     reason = f"{title} between draws of the two models against draws of one model"
     if own == 0:
         reason = "two draws never differ" if between == 0 else "two draws of one model never differ"
+        verdict = "within noise" if between == 0 else "beyond noise" if excess.low > 0 else verdict
     return NoiseFloor(
         name=ratio.name,
         title=title,
@@ -175,11 +173,7 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
         each=(),
         within_old=None,
         within_new=None,
-        verdict="within noise"
-        if own == between == 0
-        else "beyond noise"
-        if own == 0 < excess.low
-        else judged(low, high, options.margin),
+        verdict=verdict,
         margin=options.margin,
         more_retrains=0,
         reason=reason,

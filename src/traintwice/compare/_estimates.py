@@ -32,7 +32,7 @@ MOST_REPLICAS = 10_000
 FEW_CLUSTERS = 8
 """Below so many effective clusters an interval is wide, and a sentence says so."""
 
-ROUNDING = 1e-12
+NEGLIGIBLE = 1e-12
 """A distance, or a variance, below this is what rounding leaves of none."""
 
 
@@ -180,7 +180,7 @@ def _bounds(s: Summary, parts: tuple[Part, ...], level: float, *, alone: bool) -
         variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
         rows = (s.examples if s.effective is None else s.effective) * s.base
         worth = fewest = min(rows, units * s.base)  # where nothing was seen, only clusters count
-        share = s.value if ROUNDING < s.value < 1 - ROUNDING else float(round(s.value))
+        share = s.value if NEGLIGIBLE < s.value < 1 - NEGLIGIBLE else float(round(s.value))
         if 0 < share < 1 and (units > 1 or not s.clustered):  # one cluster does not show how clusters vary
             worth = effective_units(share, variance, rows, level, s.freedom if s.clustered else math.inf)
         if s.clustered:  # a cluster counts as one row at least; its rows may be independent
@@ -192,8 +192,8 @@ def _bounds(s: Summary, parts: tuple[Part, ...], level: float, *, alone: bool) -
 def _bounds_of(value: float, half: float, scale: Scale, most: float, units: float, level: float) -> Bounds:
     """Bounds on a scale; of a measure at an end of its range on all units, or of a change that all share, those of the exact binomial."""
     ends = (0.0, most, -most) if math.isfinite(most) else (0.0,) if scale != "plain" else ()
-    end = next((e for e in ends if half < math.sqrt(ROUNDING) and abs(value - e) < ROUNDING), None)
-    rest, equal = wilson(0.0, units, level)[1], scale == "plain" and half < math.sqrt(ROUNDING) * abs(value)
+    end = next((e for e in ends if half < math.sqrt(NEGLIGIBLE) and abs(value - e) < NEGLIGIBLE), None)
+    rest, equal = wilson(0.0, units, level)[1], scale == "plain" and half < math.sqrt(NEGLIGIBLE) * abs(value)
     if end is None or (equal and end):
         opposite = 2 * rest * abs(value) if equal else 0.0  # 0 is outside the bounds where the sign test rejects it
         return scaled_bounds(value, max(half, opposite), scale, most=most)
@@ -260,7 +260,7 @@ class Gap:
         """The larger p-value of the two parts (see `docs/concepts/definitions.md`)."""
         of_examples = p_of_zero(self.value, self.of_examples.variance, self.of_examples.freedom)
         replicas = sum(p.variance for p in self.of_replicas)
-        if not replicas > ROUNDING * self.value**2:  # no replica part, or equal replicas but for rounding
+        if not replicas > NEGLIGIBLE * self.value**2:  # no replica part, or equal replicas but for rounding
             return of_examples
         of_replicas = p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas))
         return max(of_replicas, of_examples)
@@ -310,7 +310,7 @@ def paired(first: Measurement, second: Measurement) -> Gap:
 
 def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_paired: bool) -> Gap:
     """The difference second − first of two summaries; paired, replica m leaves both together, else the two replica parts add."""
-    equal = math.isclose(first.value, second.value, rel_tol=ROUNDING)
+    equal = math.isclose(first.value, second.value, rel_tol=NEGLIGIBLE)
     value = 0.0 if equal else second.value - first.value
     if is_paired and first.jackknife_values is not None and second.jackknife_values is not None:
         summaries = [replace(second, value=value, jackknife_values=second.jackknife_values - first.jackknife_values)]

@@ -241,7 +241,15 @@ def _measure(
     _flush(votes, of_votes)
     left_out: dict[str, str] = {}
     infinite: dict[str, str] = {}
-    found = _whole(rows, [m for m in which if not m.definition.one_pass], level, left_out)
+    found: dict[str, Estimate] = {}
+    if together := [m for m in which if not m.definition.one_pass]:  # a second pass holds all rows in memory
+        try:
+            whole = in_memory(rows, "needs")
+        except BadInput as reason:
+            left_out |= {m.__name__: str(reason) for m in together}
+        else:
+            estimates = {m.__name__: whole_estimate(m, whole, level, left_out) for m in together}
+            found |= {name: e for name, e in estimates.items() if e is not None}
     for name, accumulator in streaming.items():
         estimate = summed_estimate(name, accumulator, level, left_out)
         if estimate is not None:
@@ -256,6 +264,8 @@ def _measure(
         else:
             matched = held.result(soft, level, left_out, one_for_all=True)
     definitions = {m.__name__: m.definition for m in which} | {name: a.definition for name, a in streaming.items()}
+    # the jackknife variance of the mean of M replicas is the squared standard deviation of one, by M
+    variances = {n: replica_variance(streaming[n].compute()) for n in SPREAD if n in found and rows.replicas > 2}
     return Measures(
         replicas=rows.replicas,
         examples=rows.summary.rows,
@@ -271,14 +281,8 @@ def _measure(
         read=rows.summary,
         matched=matched,
         few_clusters=few_clusters(streaming["churn"].compute()) if "churn" in found and "churn" in streaming else None,
-        spread={name: _spread(streaming[name]) for name in SPREAD if name in found and rows.replicas > 2},
+        spread={name: math.sqrt(rows.replicas * variance) for name, variance in variances.items()},
     )
-
-
-def _spread(accumulator: Accumulator) -> float:
-    """Standard deviation from one replica to another; the jackknife variance of the mean of M replicas is its square by M."""
-    summary = accumulator.compute()
-    return math.sqrt(summary.replicas * replica_variance(summary))
 
 
 def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> None:
@@ -295,16 +299,3 @@ def _multiplicity(whole: Predictions, served: Predictions | None) -> Multiplicit
     ranges = {f"{q:g}": r for q, r in viable_range_distribution(whole)} if whole.has_probs else {}
     against = () if served is None else (ambiguity_against(served, whole), discrepancy_against(served, whole))
     return Multiplicity(agree, ranges, *against)
-
-
-def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> dict[str, Estimate]:
-    """Metrics that need all rows together, from a second pass that holds them in memory."""
-    if not which:
-        return {}
-    try:
-        whole = in_memory(rows, "needs")
-    except BadInput as reason:
-        left_out |= {m.__name__: str(reason) for m in which}
-        return {}
-    found = {m.__name__: whole_estimate(m, whole, level, left_out) for m in which}
-    return {name: estimate for name, estimate in found.items() if estimate is not None}

@@ -150,32 +150,25 @@ def _tables(result: Any) -> Iterator[tuple[str, tuple[Iterable[Any], type | None
     """Every table by name: its rows, and their type where it is known also without rows."""
     hints = get_type_hints(type(result))
     if type(result).__name__ not in MAIN:
-        yield "sheet", ([result], None)
+        rows = [result]
         for made in result.sheet().tables[:1]:
-            yield (
-                "sheet",
-                ([{"name": row.name, **{c.key: row.cells.get(c.key) for c in made.columns}} for row in made.rows], None),
-            )
+            rows = [{"name": row.name, **{c.key: row.cells.get(c.key) for c in made.columns}} for row in made.rows]
+        yield "sheet", (rows, None)
     for field in fields(result):
         value, kind = getattr(result, field.name), _row_type(hints[field.name])
         if field.name == "measures" and hasattr(result, "quality"):
-            yield field.name, ([*map(_quality, result.quality), *map(_measured, value)], None)
+            quality = [_measure(q, q.change, p_value=q.p_value, old=q.old.value, new=q.new.value) for q in result.quality]
+            yield field.name, ([*quality, *(_measure(m, m.estimate) for m in value)], None)
         elif field.name == "estimates":
-            named = [{"name": n, "title": result.definitions[n].title, "unit": result.definitions[n].unit} for n in value]
-            yield field.name, ([about | _ends("value", e) for about, e in zip(named, value.values(), strict=True)], None)
+            yield field.name, ([_measure(result.definitions[n], e) | {"name": n} for n, e in value.items()], None)
         elif field.name == "by_budget":
             yield field.name, ([dict(zip(("budget", "kept", "over", "inconclusive"), row, strict=True)) for row in value], None)
         elif kind is not None:
             yield field.name, (value, kind)
 
 
-def _quality(q: Any) -> dict[str, Any]:
-    about = {"name": q.name, "title": q.title, "unit": q.unit, **_ends("value", q.change), "p_value": q.p_value}
-    return about | {"old": q.old.value, "new": q.new.value}
-
-
-def _measured(m: Any) -> dict[str, Any]:
-    return {"name": m.name, "title": m.title, "unit": m.unit, **_ends("value", m.estimate)}
+def _measure(m: Any, e: Estimate, **further: Any) -> dict[str, Any]:
+    return {"name": m.name, "title": m.title, "unit": m.unit, **_ends("value", e), **further}
 
 
 def _ends(name: str, e: Estimate) -> dict[str, float]:

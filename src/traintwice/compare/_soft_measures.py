@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -74,6 +75,7 @@ class PairMeasures:
     ) -> None:
         self.level = level
         self.left_out: dict[str, str] = {}
+        self._estimate = partial(summed_estimate, level=level, left_out=self.left_out)
         self._between = {m.__name__: Accumulator(m, clustered=clustered) for m in between}
         self._bounds = {name: Accumulator(m, clustered=clustered) for name, m in BOUNDS.items()} if bounds else {}
         self._quality = {m.__name__: PairedAccumulator(m, clustered=clustered) for m in quality}
@@ -86,8 +88,8 @@ class PairMeasures:
             both.add(old, new)
 
     def measures(self) -> list[Measured]:
-        found = [(a.definition, self._estimate(name, a)) for name, a in self._between.items()]
-        return [measured(definition, estimate) for definition, estimate in found if estimate is not None]
+        estimates = {name: self._estimate(name, accumulator) for name, accumulator in self._between.items()}
+        return [measured(self._between[name].definition, e) for name, e in estimates.items() if e is not None]
 
     def quality(self) -> list[Quality]:
         found = []
@@ -102,11 +104,9 @@ class PairMeasures:
     def calibration(self) -> tuple[Calibration, ...]:
         """Calibration errors of both models next to what chance alone shows; empty without labels or probabilities."""
         both = self._quality.get("calibration_error")
-        found = []
-        for model, of in () if both is None else (("old", both.first), ("new", both.second)):
-            if (by_chance := chance_of(of)) is not None:
-                found.append(Calibration(model, of.compute().value, *by_chance))
-        return tuple(found)
+        models = () if both is None else (("old", both.first), ("new", both.second))
+        chances = [(model, of, chance_of(of)) for model, of in models]
+        return tuple(Calibration(model, of.compute().value, *chance) for model, of, chance in chances if chance is not None)
 
     def bounds(self) -> dict[str, float]:
         estimates = {name: self._estimate(name, accumulator) for name, accumulator in self._bounds.items()}
@@ -124,9 +124,6 @@ class PairMeasures:
                 row = f"row {at.row:,}{'' if at.id is None else f' (id {at.id})'}" if name_rows else "a row"
                 found[name] = f"first at {row} of {model}"
         return found
-
-    def _estimate(self, name: str, summed: Accumulator) -> Estimate | None:
-        return summed_estimate(name, summed, self.level, self.left_out)
 
 
 def chance_of(of: Accumulator | None) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ from traintwice.statistics._special import t_quantile
 TINY = 1e-12
 """A share below this is what rounding leaves of none."""
 
-ROUNDING = 1e-6
+NEARLY_WHOLE = 1e-6
 """An effective number of rows is a whole number less rounding where it is this close below it."""
 
 
@@ -158,7 +158,7 @@ class Estimator:
         if sums.clustered and len(self.quotients) == 1:
             of_clusters = [*effective_clusters(sums, denominator).tolist()]
         found = zip(
-            *(a.tolist() for a in (values, variances, rows, units + ROUNDING, effective, base)),
+            *(a.tolist() for a in (values, variances, rows, units + NEARLY_WHOLE, effective, base)),
             of_clusters,
             strict=True,
         )
@@ -200,7 +200,7 @@ def influence_variance(
     """
     sums = sums_of(influence[None], None, clusters)
     u = sums.units if units is None else np.array([units])
-    return float(sums.variance(np.array([-influence.mean(), 1.0]) / len(influence), u)[0]), int(u[0] + ROUNDING)
+    return float(sums.variance(np.array([-influence.mean(), 1.0]) / len(influence), u)[0]), int(u[0] + NEARLY_WHOLE)
 
 
 LEAST_FREEDOM = 0.01

@@ -16,14 +16,14 @@ from typing import IO, Any, cast
 import numpy as np
 
 from traintwice._arrays import as_ids, plain_objects, refuse_ones
-from traintwice._database import Session, check_target, identifier
+from traintwice._database import Session, check_target, identifier, registered
 from traintwice._files import WORKBOOK, copy_unpacked
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import format_of
 from traintwice.predictions._layout import LABELS
 from traintwice.predictions._predictions import Predictions
-from traintwice.predictions._source import Source, Table, packs, refuse_repeated, registered
+from traintwice.predictions._source import Source, Table, packs, refuse_repeated
 from traintwice.types import Array
 
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
@@ -137,7 +137,7 @@ def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
     lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
     refuse_repeated(columns.names, name)
     for at, block in enumerate(columns.blocks()):
-        with registered(table, block, name) as relation:
+        with registered(table.session, f"object_{table.name}", block, name) as relation:
             into = f"INSERT INTO {table.name}" if at else f"CREATE TABLE {table.name} AS"
             table.session.rows(f"{into} SELECT {columns.select('c_', lists)} FROM {relation}", doing=f"{name}: reading")
     return replace(table.source(name, lists), class_names=columns.class_names)

@@ -12,7 +12,7 @@ from traintwice._arrays import as_text, plain_objects, refuse_ones, to_numpy
 from traintwice._database import Session
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._classes import Classes, agreed_classes
+from traintwice.predictions._classes import Classes, agreed_classes, refuse_shifted
 from traintwice.predictions._derived import Examples
 from traintwice.predictions._inputs import Place, Shards, TableWithArrays
 from traintwice.predictions._layout import Kind, Layout, Summary
@@ -20,7 +20,6 @@ from traintwice.predictions._predictions import Predictions, summary_of
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._source import Source
 from traintwice.predictions._views import period_of
-from traintwice.predictions._vocabularies import refuse_shifted
 
 __all__ = ["from_arrays"]
 

@@ -12,7 +12,6 @@ from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, described, family
-from traintwice.predictions._vocabularies import names_in_pairs
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -155,7 +154,7 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
-        if (pairs := names_in_pairs(session, source, layout.columns[0])) is not None:
+        if (pairs := source.names_in_pairs(session, layout.columns[0])) is not None:
             layouts[m] = layout = replace(layout, classes=len(pairs), class_names=pairs)
         if layout.kind == "list" and layout.classes is None:  # as many as the first list of the file has entries
             column, cell = layout.columns[0], source.cell(layout.columns[0])

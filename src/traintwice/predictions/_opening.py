@@ -11,7 +11,7 @@ from typing import Any, Unpack, cast
 import numpy as np
 
 from traintwice._arrays import is_series, to_numpy
-from traintwice._database import Session
+from traintwice._database import Session, registered
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._aligned import AlignedPredictions
@@ -26,7 +26,7 @@ from traintwice.predictions._layout import Summary, check_options, predicted_nex
 from traintwice.predictions._outcome_rows import read_outcomes
 from traintwice.predictions._predictions import DrawBlock, Predictions, refuse_draws
 from traintwice.predictions._reading import Reading, reading_of
-from traintwice.predictions._source import Source, Table, refuse_repeated, registered, with_path
+from traintwice.predictions._source import Source, Table, refuse_repeated, with_path
 from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
 from traintwice.predictions._views import items_of_draws, make_views, without_unanswered
 from traintwice.progress import report
@@ -303,7 +303,7 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
             "arrays, or an array"
         )
     refuse_repeated([] if names is None else [str(n) for n in names], name)
-    with registered(table, item, name) as relation:
+    with registered(table.session, f"object_{table.name}", item, name) as relation:
         return table.staged(relation, name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from traintwice._addresses import Address, without_secrets
 from traintwice._database import Session, literal
 from traintwice.errors import BadInput, MissingExtra
+from traintwice.predictions._source import Source, Table, check_names
 from traintwice.progress import report
 
 T = TypeVar("T")
@@ -303,3 +304,18 @@ def scan_of(session: Session, file: RemoteFile, size: int, name: str) -> Iterato
         raise failures[0] if failures else error from None
     finally:
         session.connection.unregister_filesystem(OneFile.protocol)
+
+
+def remote_parquet(table: Table, file: RemoteFile, before: State) -> Source:
+    """The rows of a Parquet file, read by ranges and columns when they are needed."""
+
+    @contextmanager
+    def scan(columns: Sequence[str] | None) -> Iterator[str]:
+        with scan_of(table.session, file, before.size or 0, table.name) as (relation, schema):
+            if columns is None:
+                check_names(table.session, schema, str(file))
+            yield relation
+        if columns is not None:
+            file.check_unchanged(before)
+
+    return table.on_demand(scan, str(file))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from traintwice._database import Session, brief, identifier, literal
-from traintwice.errors import BadInput
+from traintwice._database import Session, identifier, literal
+from traintwice._formatting import listed
+from traintwice.errors import BadInput, hidden
 
 Family = Literal["integer", "number", "text", "boolean", "time", "numbers", "list", "other"]
 
@@ -27,9 +27,9 @@ WIDE = 100
 VECTOR = re.compile(r'STRUCT\("?type"? \w+, "?size"? \w+, "?indices"? \w+\[\], "?values"? \w+\[\]\)')
 """The type of a vector of Spark."""
 
-MISSING = ("NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none", "\\N", "-", "--", "?", ".")
+NO_NUMBER = ("NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none", "\\N", "-", "--", "?", ".")
 """How R, Excel, pandas, SAS and databases write a missing number."""
-PRESENT = f"{{}} NOT IN ({', '.join(map(literal, MISSING))})"
+PRESENT = f"{{}} NOT IN ({', '.join(map(literal, NO_NUMBER))})"
 """Whether a cell does not say that a number is missing."""
 
 INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
@@ -92,6 +92,36 @@ class Source:
         number = self.number(cell)
         is_number = family(self.columns[column]) == "number"
         return f"CASE WHEN isfinite({number}) OR isinf({number}) THEN {cell} END" if is_number else cell
+
+    def as_class(self, column: str, names: Sequence[str] | None) -> str:
+        """The class 0 … K−1 of a label in SQL; NULL where it is none."""
+        cell, kind = self.cell(column), family(self.columns[column])
+        if kind == "boolean":
+            at = [name.lower() for name in names or ("false", "true")]
+            codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
+            return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
+        if kind == "number":
+            value = self.number(cell)
+            cell = f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+        if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+            return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+        if kind == "number":
+            return cell
+        whole = self.columns[column] in ("INTEGER", "BIGINT") and not self.untyped
+        return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
+
+    def names_in_pairs(self, session: Session, column: str) -> tuple[str, ...] | None:
+        """The classes that a column of pairs names, which are the same in all rows; None for other columns, and where no row has pairs."""
+        if (names := self.named.get(column)) is None:
+            return None
+        sql = f"SELECT DISTINCT {names} AS n FROM {self.relation} WHERE n IS NOT NULL LIMIT 2"
+        found = [tuple(map(str, row[0])) for row in session.rows(sql, doing=f"{self.name}: reading the classes")]
+        if len(found) > 1:
+            told = (
+                f"{self.name}: rows of {column!r} name different classes{hidden(' (' + ' and '.join(map(listed, found)) + ')')}"
+            )
+            raise BadInput(f"{told}; every row needs the probabilities of all classes")
+        return found[0] if found else None
 
     def check_unchanged(self) -> None:
         """Raise `BadInput` where the file changed after it was opened."""
@@ -274,53 +304,6 @@ class Table:
         return with_vectors(Source(name, self.name, "rowid", types, prefix="c_", packed=packed or {}))
 
 
-@dataclass(frozen=True)
-class _Stream:
-    """The rows of a Polars or Arrow table, or of a relation of DuckDB, by the Arrow C stream."""
-
-    table: Any
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self.table.__arrow_c_stream__(requested_schema)
-
-
-def _scannable(item: Any) -> Any:
-    return _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
-
-
-def _is_read(register: Callable[[Any], Any], item: Any, column: Any, errors: type[Exception]) -> bool:
-    try:
-        register(_scannable(item[[column]] if hasattr(item, "iloc") else item.select([column])))
-    except errors:
-        return False
-    return True
-
-
-@contextmanager
-def registered(table: Table, item: Any, name: str) -> Iterator[str]:
-    """A Python object under a name that DuckDB knows."""
-    session, relation, doing = table.session, f"object_{table.name}", f"{name}: reading a {type(item).__name__}"
-    register = partial(session.connection.register, relation)
-    with session.explained(doing):
-        try:
-            register(_scannable(item))
-        except session.errors as reason:
-            try:  # a pandas view of every second row, or of all rows in reverse, must be copied
-                register(item.copy() if hasattr(item, "iloc") else _scannable(item))
-            except session.errors:
-                names = getattr(item, "column_names", getattr(item, "columns", ()))
-                one_alone = hasattr(item, "iloc") or hasattr(item, "select")
-                bad = [c for c in names if one_alone and not _is_read(register, item, c, session.errors)]
-                if not bad:
-                    raise
-                told = f"{name}: column {', '.join(map(repr, bad))} cannot be read from a {type(item).__name__} ({brief(reason)})"
-                raise BadInput(f"{told}; convert to float32, int64 or text, or leave out") from None
-    try:
-        yield relation
-    finally:
-        session.connection.unregister(relation)
-
-
 def refuse_repeated(names: Sequence[str], source: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
@@ -330,3 +313,14 @@ def refuse_repeated(names: Sequence[str], source: str) -> None:
     if len(seen) < len(names):
         name = next(n for n in names if names.count(n) > 1)
         raise BadInput(f"{source}: {names.count(name)} columns are named {name!r}; rename all but one")
+
+
+def check_names(session: Session, schema: str, name: str) -> list[str]:
+    """The columns of a Parquet file, from its schema."""
+    names: list[str] = []
+    nested = 0
+    for column, children in session.rows(f"SELECT name, num_children FROM {schema}", doing=f"{name}: reading Parquet")[1:]:
+        names += [column] if nested == 0 else []  # depth first, the root first
+        nested += (children or 0) - (nested > 0)
+    refuse_repeated(names, name)
+    return names

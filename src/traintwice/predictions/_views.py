@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from traintwice._database import Session, all_of, identifier, literal
 from traintwice.errors import BadInput
+from traintwice.predictions._classes import MOST_CLASSES, Names
 from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._source import WIDE, Source, described, family
-from traintwice.predictions._vocabularies import MOST_CLASSES, Names, class_in_sql
 
 MOST_PERIODS, MOST_RANGES = 60, 20
 
@@ -116,7 +116,7 @@ def make_views(
             cells[i] = source.cell(column) if as_it_is else f"CAST({source.cell(column)} AS {kind})"
         if layout.label is not None:
             given = source.given(layout.label)
-            cells["y"] = source.number(given) if layout.kind == "regression" else class_in_sql(source, layout.label, names)
+            cells["y"] = source.number(given) if layout.kind == "regression" else source.as_class(layout.label, names)
             cells["raw_y"] = f"{given} IS NOT NULL"
         if layout.weight is not None:
             cells["w"] = source.number(source.cell(layout.weight))
@@ -203,7 +203,7 @@ def _predictions(source: Source, layout: Layout, names: Names | None) -> dict[st
             return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
         return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
     if layout.kind == "votes":
-        return {"v": class_in_sql(source, layout.columns[0], names)}
+        return {"v": source.as_class(layout.columns[0], names)}
     number = source.number(cell)
     return {"x": number} if layout.kind == "regression" else {"s": f"1 / (1 + exp(-{number}))" if layout.logits else number}
 

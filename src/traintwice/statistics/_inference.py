@@ -20,7 +20,7 @@ Bounds = tuple[float, float]
 
 NO_BOUNDS: Bounds = (math.nan, math.nan)
 
-ROUNDING = 1e-14
+NO_SPREAD = 1e-14
 """A variance below this share of a squared value is what rounding leaves of none."""
 
 ENOUGH = 2_000
@@ -166,7 +166,7 @@ def p_of_zero(value: float, variance: float, freedom: float) -> float:
     """
     if not math.isfinite(value) or math.isnan(variance) or freedom <= 0:
         return 1.0
-    if variance <= ROUNDING * value**2:
+    if variance <= NO_SPREAD * value**2:
         return 1.0 if value == 0 else float(2.0**-freedom)
     return t_two_sided(value / math.sqrt(variance), freedom)
 

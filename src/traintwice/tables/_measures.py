@@ -216,7 +216,10 @@ def _notes(measures: Measures) -> Iterator[str]:
     for target, titles in sorted(about.items(), key=lambda item: -len(item[1])):
         of = "" if len(titles) == max(map(len, about.values())) else f" of {', '.join(titles)}"
         yield f"intervals{of}: {100 * next(iter(measures.values())).level:g} %, for {TARGET_IN_WORDS[target]}"
-    deviations = [f"{measures.definitions[name].title} {_deviation(measures, name)}" for name in measures.spread]
+    deviations = []
+    for name, value in measures.spread.items():
+        d = measures.definitions[name]
+        deviations.append(f"{d.title} {_pp(value) if d.unit == 'fraction' else value_of(value, 'number')}")
     if deviations:
         yield f"standard deviation from one replica to another, on these rows: {', '.join(deviations)}"
     if measures.effective_rows is not None:
@@ -237,22 +240,17 @@ def _significance(difference: Difference, unit: str) -> str:
     return f"{change(difference.estimate, unit)}, {'significant' if difference.significant else 'inconclusive'}"
 
 
-def _deviation(measures: Measures, name: str) -> str:
-    unit, value = measures.definitions[name].unit, measures.spread[name]
-    return _pp(value) if unit == "fraction" else value_of(value, "number")
-
-
 def _pp(value: float) -> str:
     return f"{value_of(value, 'fraction').removesuffix(' %')} pp"
 
 
 def _cells_against(r: RecipeAgainst) -> dict[str, Cell]:
-    cells: dict[str, Cell] = {"accuracy": r.accuracy, "churn": r.churn, "negative_flips": r.negative_flips, "floor": r.floor}
-    cells["replicas"] = str(r.replicas)
-    cells["verdict"] = "too few replicas" if r.noise is None else r.noise.verdict
-    if r.noise is not None:
-        cells["ratio"] = times(r.noise.ratio.value, word=False)
-    return cells
+    return {
+        **{name: getattr(r, name) for name in ("accuracy", "churn", "negative_flips", "floor")},
+        "ratio": None if r.noise is None else times(r.noise.ratio.value, word=False),
+        "replicas": str(r.replicas),
+        "verdict": "too few replicas" if r.noise is None else r.noise.verdict,
+    }
 
 
 def _fractions(rows: list[tuple[str, Estimate | None]]) -> Table:
