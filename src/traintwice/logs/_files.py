@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from traintwice.errors import BadInput, TraintwiceError
+from traintwice.errors import BadInput, TraintwiceError, hidden
 
 LOOKED_AT = 1 << 20
 """Bytes of a file that are read to recognise it."""
@@ -124,11 +124,9 @@ def foreign_records(path: Path, whose: str) -> Iterator[None]:
     except TraintwiceError:
         raise
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
-        raise BadInput(
-            f"{path}: a record does not have the layout {whose} ({type(error).__name__}: {error}). Expected records as that project "
-            "writes them; name the columns (--correct, --answer, --id) to read a file of another layout.",
-            without_cells=f"{path}: a record does not have the layout {whose}",
-        ) from error
+        told = f"{path}: a record does not have the layout {whose}{hidden(f' ({type(error).__name__}: {error})')}"
+        advice = "name the columns (--correct, --answer, --id) to read a file of another layout."
+        raise BadInput(f"{told}. Expected records as that project writes them; {advice}") from error
 
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -142,10 +140,8 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 record = json.loads(text)
             except (ValueError, RecursionError) as error:
                 last = "" if line.endswith(b"\n") else " The file ends inside this line: it is cut short."
-                raise BadInput(
-                    f"{path}: line {number} is not valid JSON ({error}). Expected one JSON object a line.{last}",
-                    without_cells=f"{path}: line {number} is not valid JSON",
-                ) from None
+                told = f"{path}: line {number} is not valid JSON{hidden(f' ({error})')}"
+                raise BadInput(f"{told}. Expected one JSON object a line.{last}") from None
             if not isinstance(record, dict):
                 kind = _JSON_KINDS.get(type(record), "null")
                 raise BadInput(f"{path}: line {number} is a JSON {kind}. Expected one JSON object a line.")

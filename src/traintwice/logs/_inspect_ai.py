@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._files import zstd_lines
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, hidden
 from traintwice.logs._files import Head, elements, text_of
 from traintwice.logs._outcomes import Outcomes, Row, Rows, number_of
 
@@ -133,10 +133,8 @@ def _zip_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]
             try:
                 value = json.loads(_unpack(file, archive, info))
             except (*DAMAGED, zlib.error, EOFError, OSError, LZMAError) as error:
-                raise BadInput(
-                    f"{file}: {info.filename} inside the zip file is damaged ({error}). Copy the file again, or repeat the run.",
-                    without_cells=f"{file}: a file inside the zip file is damaged",
-                ) from None
+                told = f"{file}: {hidden(info.filename, 'a file')} inside the zip file is damaged{hidden(f' ({error})')}"
+                raise BadInput(f"{told}. Copy the file again, or repeat the run.") from None
             if place == 0:
                 header.update(value)
             else:

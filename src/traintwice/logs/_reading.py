@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._typed import typed
-from traintwice.errors import BadInput, unknown
+from traintwice.errors import BadInput, hidden, unknown
 from traintwice.logs._files import MISSING, Head, at, elements, foreign_records, head_of, lines, table_rows, text_of
 from traintwice.logs._harnesses import is_lighteval, is_lm_eval, read_lighteval, read_lm_eval
 from traintwice.logs._inspect_ai import is_inspect_ai, read_inspect_ai
@@ -277,6 +277,5 @@ def _whole(path: Path, number: str, column: str | None, value: Any) -> int | Non
     try:
         return int(value)
     except (TypeError, ValueError):
-        expected = "Expected a whole number for each draw."
-        hidden = f"{path}: {column} is not a whole number. {expected}"
-        raise BadInput(f"{path}: {column} is {value!r} in {number}. {expected}", without_cells=hidden) from None
+        shown = hidden(f"{value!r} in {number}", "not a whole number")
+        raise BadInput(f"{path}: {column} is {shown}. Expected a whole number for each draw.") from None

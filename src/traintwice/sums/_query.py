@@ -18,7 +18,7 @@ from traintwice._addresses import is_address
 from traintwice._database import Session, brief, literal
 from traintwice._typed import typed
 from traintwice.compare._inputs import check_thresholds
-from traintwice.errors import BadInput, require, unknown
+from traintwice.errors import BadInput, hidden, require, unknown
 from traintwice.predictions._inputs import one_model
 from traintwice.predictions._layout import Recognised, recognise_all
 from traintwice.predictions._opening import open_source
@@ -334,6 +334,5 @@ def _spark_explained(name: str) -> Iterator[None]:
         if not type(reason).__module__.startswith(("pyspark", "py4j")):
             raise
         text = re.sub(r"\s*SQLSTATE:.*|\s*JVM stacktrace:.*", "", brief(reason), flags=re.DOTALL)
-        raise BadInput(
-            f"{name}: Spark cannot read it ({text.rstrip('. ')})", without_cells=f"{name}: Spark cannot read it"
-        ) from None
+        shown = hidden(f" ({text.rstrip('. ')})")
+        raise BadInput(f"{name}: Spark cannot read it{shown}") from None
