@@ -63,6 +63,20 @@ class TestQuality:
         assert answer.sentence.startswith("The new model is worse: log loss 0.3000 → 0.4000")
         assert answer.sentence.endswith(", although accuracy is better.")
 
+    @pytest.mark.parametrize(
+        ("change", "p", "fallen"), [(-0.2, 0.001, True), (-0.2, 0.03, False), (0.2, 0.001, False), (-0.004, 0.001, False)]
+    )
+    @pytest.mark.parametrize("name", ["recall", "precision"])
+    def test_recall_that_falls_beside_equal_accuracy_is_named(self, name, change, p, fallen):
+        half = 0.0005 if abs(change) < 0.01 else 0.01
+        side = replace(accuracy(change, p, half), name=name, title=name)
+        answer = quality_answer([accuracy(0.0, 0.5, 0.001), side], 0.95, 0.005)
+        assert (answer.verdict, f", but {name} 90" in answer.sentence) == (
+            ("inconclusive", True) if fallen else ("no change that matters", False)
+        )
+        assert "not excluded" not in answer.sentence
+        assert (f", but {name} 90" in quality_answer([accuracy(0.2, 1e-9), side], 0.95, 0.005).sentence) == fallen
+
     def test_other_measures_do_not_decide(self):
         brier = replace(log_loss(0.1, 1e-9), name="brier")
         assert quality_answer([accuracy(0.0, 0.5, 0.001), brier], 0.95, 0.005).verdict == "no change that matters"

@@ -32,12 +32,17 @@ PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error")
 """Measures of quality that the answer rests on, where they have a value."""
 
 
+BESIDE = ("recall", "precision")
+"""Measures of quality of two classes that the answer names where they fall and accuracy does not, as at another operating point."""
+
+
 def quality_answer(quality: Sequence[Quality], level: float, same_within: float) -> Answer:
     """Whether the new model is worse, better, or the same within a margin.
 
     Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error),
     and the interval of the change excludes 0.
-    No change that matters: the whole interval of each is inside the margin. Else inconclusive.
+    No change that matters: the whole interval of each is inside the margin, and neither recall nor precision falls by more than it,
+    significant after Bonferroni's adjustment. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
     if not asked and quality:
@@ -50,16 +55,20 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     better = [q for q in clear if _gain(q) > 0]
     worse = [q for q in clear if _gain(q) < 0]
     detail = "; ".join(_change_in_words(q) for q in (worse or better or asked)[:2])
+    fallen = [q for q in quality if q.name in BESIDE and q.p_value is not None and q.p_value <= (1 - level) / len(BESIDE)]
+    fallen = [q for q in fallen if q.change.excludes_zero and _gain(q) < 0 and not _inside(q, same_within)]
     if worse:
         but = f", although {better[0].title} is better" if better else ""
         return Answer("quality", "worse", "problem", f"The new model is worse: {detail}{but}.", detail)
+    detail += "".join(f", but {_change_in_words(q)}" for q in fallen)
     if better:
         return Answer("quality", "better", "fine", f"The new model is better: {detail}.", detail)
     margin = f"{100 * same_within:g} pp" if asked[0].unit == "fraction" else f"{100 * same_within:g} % of the old value"
-    if all(_inside(q, same_within) for q in asked):
+    inside = all(_inside(q, same_within) for q in asked)
+    if inside and not fallen:
         said = f"no change that matters (within {margin})"
         return Answer("quality", "no change that matters", "fine", f"Quality: {said}: {detail}.", detail)
-    open_to = f"; a change of more than {margin} is not excluded"
+    open_to = "" if inside else f"; a change of more than {margin} is not excluded"
     return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}{open_to}.", detail)
 
 

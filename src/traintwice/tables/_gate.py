@@ -205,7 +205,7 @@ def _launch_cells(launch: Launch) -> dict[str, Cell]:
 
 def _limits_of(check: ledger.Check) -> str:
     limits = (("≤", check.max), ("≥", check.min))
-    allowed = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    allowed = " and ".join(f"{word} {limit:g}".replace("-", "−") for word, limit in limits if limit is not None)
     return f"{visible(check.budget)} {'–' if check.number is None else value_of(check.number, 'number', 4)} {allowed}"
 
 
