@@ -246,6 +246,8 @@ def test_binary_labels_of_any_type(dtype):
     soft = torch.tensor([0.2, 1, 0.5, 0, 0.9, 0.1], dtype=torch.float64)
     wanted = sum(torch.nn.functional.binary_cross_entropy_with_logits(z[j, :, 0], soft) for j in range(2))
     torch.testing.assert_close(CrossEntropy()(Outputs(z, soft)), wanted)
+    last = CrossEntropy()(Outputs(z[:1, :1], y[:1, None].to(dtype)))  # a mini-batch of one example of one network
+    torch.testing.assert_close(last, -torch.nn.functional.logsigmoid(-z[0, 0, 0]))
 
 
 @pytest.mark.parametrize(

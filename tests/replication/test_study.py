@@ -1,5 +1,6 @@
 """replicate: what is missing is trained, what fails is kept apart, what differs is not mixed."""
 
+import errno
 import importlib.util
 import json
 import re
@@ -14,7 +15,7 @@ import pytest
 from trainings import LABELS, probabilities, train, train_seed
 from traintwice import compare_recipes, measure, open_predictions, replicate
 from traintwice.errors import BadInput, BadSpec, StoreError, TooFewReplicas, TrainingFailed, UnknownName
-from traintwice.replication import Run
+from traintwice.replication import ReplicaStore, Run
 
 IN_PROCESS = {"executor": "in-process", "labels": LABELS}
 
@@ -345,3 +346,22 @@ def test_needs_no_torch(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("False\n")
+
+
+def test_a_full_disk(store, monkeypatch):
+    """Neither the predictions nor the note of the failure can be written."""
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write(*_, **__):
+        raise BadInput("0000.parquet: cannot be written (No space left on device)")
+
+    replicate(train, replicas=1, store=store, **IN_PROCESS)
+    monkeypatch.setattr("traintwice.replication._answers.write_predictions", write)
+    with pytest.warns(UserWarning, match="1 replica failed"):
+        replicate(train, replicas=2, store=store, **IN_PROCESS)
+    monkeypatch.setattr("traintwice.replication._store.write_whole", full)
+    monkeypatch.setattr(ReplicaStore, "remember", lambda *_: None)
+    with pytest.raises(StoreError, match=r"runs: cannot be written \(No space left on device\); finished replicas are kept"):
+        replicate(train, replicas=2, store=store, **IN_PROCESS)

@@ -29,6 +29,9 @@ from traintwice.methods import Method, Term  # noqa: E402
 
 __all__ = ["KeptModel", "MethodTrainer"]
 
+NEXT_TOKEN = ("ForCausalLM", "LMHeadModel")
+"""Endings of the names of models whose own loss compares each position with the label after it."""
+
 KEPT = "traintwice.json"
 """File that says how the networks of a folder are averaged."""
 
@@ -52,7 +55,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]
     - A column ``teacher`` of the data set, logits ``K`` of an old model (probabilities p as log p), goes to methods that need one.
 
     Raises:
-        BadInput: a method with a gate, label smoothing of a method without cross entropy, several GPUs in one process (start one process
+        BadInput: a model of next tokens, a method with a gate, label smoothing of a method without cross entropy, several GPUs in one process (start one process
             for each with torchrun), FSDP or DeepSpeed. MissingExtra: transformers is not installed (on import).
     Source:
         Ours.
@@ -75,6 +78,11 @@ class MethodTrainer(Trainer):  # type: ignore[misc]
         if self.args.n_gpu > 1 or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise BadInput(
                 "MethodTrainer: DataParallel, FSDP and DeepSpeed are not supported; start one process for each GPU with torchrun"
+            )
+        if (kind := type(self.components.networks[0]).__name__).endswith(NEXT_TOKEN):
+            raise BadInput(
+                f"MethodTrainer.model_init: made a {kind}, whose labels are the next tokens; expected classes of sequences or of tokens. "
+                "Take Components in your own loop, with logits[:, :, :-1] and labels[:, 1:]"
             )
         self.label_smoother = None
         self.add_callback(_AtStart(self))

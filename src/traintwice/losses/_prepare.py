@@ -67,7 +67,7 @@ def _labels(out: Outputs, looks: bool) -> Tensor:
         if looks:
             _check_fractions("labels", targets, "one number in [0, 1] for each example and label")
         return torch.cat([1 - targets, targets], dim=-1)
-    if classes == 1 and shape == (*shared, 1) != own:
+    if classes == 1 and shape == (*shared, 1):
         labels, shape = labels.squeeze(-1), shared
     if not labels.is_floating_point():
         out.check_shape("labels", labels, shared, own)

@@ -165,12 +165,11 @@ class ReplicaStore:
                 if reason is not None:
                     self._fail(recipe, replica, outcome, reason)
                     return reason
-                splits = {}
-                for split, answers in outcome.answers.items():
-                    path = self.predictions(recipe, replica, split)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    answers.write(path)
-                    splits[split] = {**answers.shape(), "digest": content_digest(path.read_bytes())}
+                try:
+                    splits = {split: self._written(recipe, replica, split, found) for split, found in outcome.answers.items()}
+                except BadInput as error:
+                    self._fail(recipe, replica, outcome, str(error))
+                    return str(error)
                 record = {
                     "recipe": recipe,
                     "replica": replica,
@@ -186,10 +185,14 @@ class ReplicaStore:
                 self._note("failures", recipe, replica).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror}); finished replicas are kept") from None
-        except BadInput as error:
-            self._fail(recipe, replica, outcome, str(error))
-            return str(error)
         return None
+
+    def _written(self, recipe: str, replica: int, split: str, answers: Answers) -> dict[str, Any]:
+        """Write the predictions of a split; returns what the record has of them."""
+        path = self.predictions(recipe, replica, split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        answers.write(path)
+        return {**answers.shape(), "digest": content_digest(path.read_bytes())}
 
     def _fail(self, recipe: str, replica: int, outcome: Outcome, reason: str) -> None:
         note = {"reason": reason, "traceback": outcome.traceback, "seconds": round(outcome.seconds, 3)}
