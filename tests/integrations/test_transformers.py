@@ -20,6 +20,8 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertForTokenClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
     TrainingArguments,
     set_seed,
 )
@@ -246,6 +248,12 @@ def test_what_is_not_supported_is_refused(tmp_path):
     one = sequence()
     with pytest.raises(BadInput, match="same weights"):
         MethodTrainer(model_init=lambda: one, method=ensemble(2), args=arguments(tmp_path))
+    language = {"vocab_size": 20, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    with pytest.raises(BadInput, match="made a GPT2LMHeadModel, whose labels are the next tokens"):
+        MethodTrainer(model_init=lambda: GPT2LMHeadModel(GPT2Config(**language)), method=ensemble(2), args=arguments(tmp_path))
+    several = BertConfig(**CONFIG, problem_type="multi_label_classification")
+    with pytest.raises(BadInput, match="problem_type 'multi_label_classification', expected classes"):
+        MethodTrainer(model_init=lambda: BertForSequenceClassification(several), method=ensemble(2), args=arguments(tmp_path))
 
 
 DDP = {

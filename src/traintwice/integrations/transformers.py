@@ -55,7 +55,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]
     - A column ``teacher`` of the data set, logits ``K`` of an old model (probabilities p as log p), goes to methods that need one.
 
     Raises:
-        BadInput: a model of next tokens, a method with a gate, label smoothing of a method without cross entropy, several GPUs in one process (start one process
+        BadInput: a model of next tokens, numbers or several labels, a method with a gate, label smoothing of a method without cross entropy, several GPUs in one process (start one process
             for each with torchrun), FSDP or DeepSpeed. MissingExtra: transformers is not installed (on import).
     Source:
         Ours.
@@ -79,11 +79,7 @@ class MethodTrainer(Trainer):  # type: ignore[misc]
             raise BadInput(
                 "MethodTrainer: DataParallel, FSDP and DeepSpeed are not supported; start one process for each GPU with torchrun"
             )
-        if (kind := type(self.components.networks[0]).__name__).endswith(NEXT_TOKEN):
-            raise BadInput(
-                f"MethodTrainer.model_init: made a {kind}, whose labels are the next tokens; expected classes of sequences or of tokens. "
-                "Take Components in your own loop, with logits[:, :, :-1] and labels[:, 1:]"
-            )
+        _check_task(self.components.networks[0])
         self.label_smoother = None
         self.add_callback(_AtStart(self))
 
@@ -273,6 +269,20 @@ class _AtStart(TrainerCallback):  # type: ignore[misc]
         if hasattr(train_dataloader, "__len__"):
             per_epoch = -(-len(train_dataloader) // args.gradient_accumulation_steps)
             trainer.components.resolve(max(per_epoch, 1), state.max_steps)
+
+
+def _check_task(network: nn.Module) -> None:
+    """Raise `BadInput` for a network whose labels are not classes of sequences or tokens."""
+    name, task = type(network).__name__, getattr(getattr(network, "config", None), "problem_type", None)
+    if name.endswith(NEXT_TOKEN):
+        raise BadInput(
+            f"MethodTrainer.model_init: made a {name}, whose labels are the next tokens; expected classes of sequences or of tokens. Take "
+            "Components in your own loop, with logits[:, :, :-1] and labels[:, 1:]"
+        )
+    if task in ("regression", "multi_label_classification"):
+        raise BadInput(
+            f"MethodTrainer.model_init: made a {name} with problem_type {task!r}, expected classes; take Components(task=…) in your own loop"
+        )
 
 
 def _kept(logits: Tensor, keep: Literal["first", "mean-prob", "mean-logit", "gate"] | str) -> Tensor:
