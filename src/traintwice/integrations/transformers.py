@@ -55,8 +55,9 @@ class MethodTrainer(Trainer):  # type: ignore[misc]
     - A column ``teacher`` of the data set, logits ``K`` of an old model (probabilities p as log p), goes to methods that need one.
 
     Raises:
-        BadInput: a model of next tokens, numbers or several labels, a method with a gate, label smoothing of a method without cross entropy, several GPUs in one process (start one process
-            for each with torchrun), FSDP or DeepSpeed. MissingExtra: transformers is not installed (on import).
+        BadInput: a model of next tokens, numbers or several labels, a method with a gate, label smoothing of a method without cross
+            entropy, several GPUs in one process (start one process for each with torchrun), FSDP or DeepSpeed. MissingExtra:
+            transformers is not installed (on import).
     Source:
         Ours.
     """
@@ -281,7 +282,7 @@ def _check_task(network: nn.Module) -> None:
         )
     if task in ("regression", "multi_label_classification"):
         raise BadInput(
-            f"MethodTrainer.model_init: made a {name} with problem_type {task!r}, expected classes; take Components(task=…) in your own loop"
+            f"MethodTrainer.model_init: made a {name} with problem_type {task!r}, expected classes; take Components(task=…) in a loop"
         )
 
 
