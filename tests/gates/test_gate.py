@@ -73,6 +73,20 @@ class TestOutcome:
         result = gate(probs[0], probs[1], [Budget("churn", max=e.value)], inconclusive=counts_as)
         assert (result.outcome, result.exit_status, result.passed) == ("inconclusive", status, status == 0)
 
+    @pytest.mark.parametrize(
+        ("budget", "idle"),
+        [
+            (Budget("churn", max=1), True),
+            (Budget("accuracy", min=-1.0), True),
+            (Budget("churn", max=0.99), False),
+            (Budget("churn", max=1, min=0.1), False),
+            (Budget("log_loss", max=1), False),
+        ],
+    )
+    def test_a_limit_that_no_number_passes_is_named(self, models, budget, idle):
+        probs, y, _ = models
+        assert any("a limit of 1 is 100 %" in note for note in gate(probs[0], probs[1], [budget], label=y).notes) == idle
+
     def test_three_rows_keep_no_small_budget(self):
         votes = np.zeros((2, 3), int)
         assert gate(votes[0], votes[1], [Budget("churn", max=0.01)]).outcome == "inconclusive"
@@ -212,7 +226,7 @@ class TestSlices:
         assert result.checks[0].reason.startswith("churn where country is AT is ")
         with pytest.raises(BadInput, match="nothing was checked: no slice has enough rows"):
             gate(*paths, [Budget("churn", max=1.0, by="country")], min_support=300)
-        few = gate(*paths, [Budget("churn", max=1.0, by="country"), Budget("churn", max=1.0)], min_support=300)
+        few = gate(*paths, [Budget("churn", max=0.99, by="country"), Budget("churn", max=0.99)], min_support=300)
         assert few.notes == ("5 slices of fewer than 300 rows were not checked (--min-support)",)
         assert str(few).count("5 slices of fewer than 300 rows") == 1
 

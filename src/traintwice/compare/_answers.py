@@ -67,7 +67,7 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     inside = all(_inside(q, same_within) for q in asked)
     if inside and not fallen:
         said = f"no change that matters (within {margin})"
-        return Answer("quality", "no change that matters", "fine", f"Quality: {said}: {detail}.", detail)
+        return Answer("quality", "no change that matters", "fine", f"Quality: {said}: {detail}.", f"{detail}; margin {margin}")
     open_to = "" if inside else f"; a change of more than {margin} is not excluded"
     return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}{open_to}.", detail)
 

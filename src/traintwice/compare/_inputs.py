@@ -94,8 +94,8 @@ def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
 
 
 def check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
+    if not 0.5 <= level < 1:
+        raise BadInput(f"level: got {level}, expected a number from 0.5 to below 1, such as 0.95")
 
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:

@@ -121,6 +121,8 @@ def checked(
         notes = (
             f"{many} of fewer than {found.min_support:,} rows {'was' if count == 1 else 'were'} not checked (--min-support)",
         )
+    idle = dict.fromkeys(b.measure for b in budgets if unit_of(b) == "fraction" and b.max in (None, 1) and b.min in (None, -1))
+    notes += tuple(f"{name}: a limit of 1 is 100 %, which no number passes; one percent is 1% or 0.01" for name in idle)
     return GateResult(tuple(checks), found, inconclusive, notes)
 
 
