@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,19 @@ def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
     return Expression(sql, compute, is_truth=False)
 
 
+Ranked = list[tuple[float, ChangedRow]]
+"""Rows with their ranks, largest first."""
+
+
+def largest(kept: Ranked, rank: np.ndarray, row: Callable[[int], ChangedRow], wanted: int) -> Ranked:
+    """The so many rows of largest rank above 0 among those kept and new ones, ties to the earlier row; ``row`` makes a new one."""
+    least = kept[-1][0] if kept and len(kept) == wanted else 0.0
+    better = np.flatnonzero(rank > least)
+    best = better[np.argsort(-rank[better], kind="stable")[:wanted]]
+    fresh = [(float(rank[n]), row(int(n))) for n in best]
+    return sorted([*kept, *fresh], key=lambda item: (-item[0], item[1].position))[:wanted]
+
+
 class TopRows:
     """The n rows of largest rank, ties to the earlier row; rows of rank 0 or less are skipped, and ``seen`` counts the others."""
 
@@ -99,19 +112,13 @@ class TopRows:
         self, wanted: int, rank: Expression, far: Expression, unstable_by: Expression | None, names: Sequence[str] | None
     ) -> None:
         self._wanted, self._rank, self._far, self._unstable_by, self._names = wanted, rank, far, unstable_by, names
-        self._rows: list[tuple[float, ChangedRow]] = []
+        self._rows: Ranked = []
         self.seen = 0
 
     def add(self, rows: RowValues) -> None:
         rank = rows(self._rank).astype(np.float64)
         self.seen += int((rank > 0).sum())
-        if not self._wanted:
-            return
-        least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
-        better = np.flatnonzero(rank > least)
-        best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]
-        fresh = [(float(rank[n]), self._row(rows, int(n))) for n in best]
-        self._rows = sorted([*self._rows, *fresh], key=lambda item: (-item[0], item[1].position))[: self._wanted]
+        self._rows = largest(self._rows, rank, partial(self._row, rows), self._wanted)
 
     def result(self) -> tuple[ChangedRow, ...]:
         return tuple(row for _, row in self._rows)

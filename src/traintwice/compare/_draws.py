@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from traintwice.compare._answers import floor_answer, quality_answer, slices_answer
-from traintwice.compare._changed_rows import name_of, plain_id
+from traintwice.compare._changed_rows import Ranked, largest, name_of, plain_id
 from traintwice.compare._estimates import interval, p_of_no_change
 from traintwice.compare._expressions import ACCURACY, ONE, Ratio
 from traintwice.compare._floor import judged
@@ -75,7 +76,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
     clustered, level = rows.clusters is not None, options.level
     t = Tally(dict.fromkeys(QUANTITIES), clustered=clustered)
     columns = {name: (Axis(), Tally(dict.fromkeys(QUANTITIES), clustered=clustered)) for name in rows.groups}
-    listed: list[tuple[float, ChangedRow]] = []
+    listed: Ranked = []
     seen = lost_items = 0
     graded = False
     for block in rows.items():
@@ -85,9 +86,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
             of_column.put(values, block.weights, groups=axis.codes(block.groups[name]), clusters=clusters)
         fall = values[QUANTITIES.index("right_0")] - values[QUANTITIES.index("right_1")]
         lost_items += int((fall > 0).sum())
-        most = [int(n) for n in np.argsort(-fall, kind="stable")[: options.listed] if fall[n] > 0]
-        listed += [(float(fall[n]), _row(block, n, seen, values, rows)) for n in most]
-        listed = sorted(listed, key=lambda item: (-item[0], item[1].position))[: options.listed]
+        listed = largest(listed, fall, partial(_row, block, seen, values, rows), options.listed)
         seen += len(fall)
     if not t.rows.sum():
         raise BadInput("no rows are left to compare")
@@ -209,7 +208,7 @@ def _slices(
         )
 
 
-def _row(block: DrawBlock, n: int, seen: int, values: Sequence[np.ndarray], rows: Rows) -> ChangedRow:
+def _row(block: DrawBlock, seen: int, values: Sequence[np.ndarray], rows: Rows, n: int) -> ChangedRow:
     of: dict[str, Any] = dict(zip(QUANTITIES, values, strict=True))
     many = [int(c[n].sum()) for c in block.counts]
     means = [float(of[f"right_{m}"][n]) for m in (0, 1)]

@@ -93,12 +93,8 @@ class Derived:
         return cls.__new__(cls)._set(values, known, kind, class_names)
 
     def __repr__(self) -> str:
-        of_values = {
-            "probs": f"probabilities of {self.classes} classes",
-            "votes": "predicted labels",
-            "graded": "graded outcomes",
-        }
-        values = (of_values | {"top": "predicted labels and their probability"}).get(self._kind, self._kind)
+        of_values = {"votes": "predicted labels", "graded": "graded outcomes", "top": "predicted labels and their probability"}
+        values = (of_values | {"probs": f"probabilities of {self.classes} classes"}).get(self._kind, self._kind)
         extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {values}{''.join(extra)})"
 

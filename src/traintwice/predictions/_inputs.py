@@ -327,21 +327,18 @@ def format_of(path: Path, shown: str) -> tuple[str, str | None]:
     ending, start = format_of_name(path), start_of(path, shown)
     packed = by_magic(start, COMPRESSED)
     refuse_foreign(start, shown)
-    if ending in ("csv", "tsv", "jsonl") or (ending and packed is None):
-        return ending, packed
-    if packed is not None:
-        return ("csv", packed) if ending is None else (ending, packed)
-    kind = by_magic(start, MAGIC)
-    if kind is None and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
-        kind = "safetensors"
-    if kind is None and start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        kind = "jsonl"
-    if kind is None and JSON_ARRAY.match(start):
+    if ending is not None or packed is not None:
+        return ending or "csv", packed
+    if (kind := by_magic(start, MAGIC)) is not None:
+        return kind, None
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return "safetensors", None
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "jsonl", None
+    if JSON_ARRAY.match(start):
         raise BadInput(f"{shown}: holds one JSON array; expected JSON lines, an object on each line")
     line = start.split(b"\n")[0]
-    if kind is None and b"\0" not in start and any(mark in line for mark in (b",", b";", b"\t", b"|")):
-        kind = "csv"
-    if kind is None:
-        known = "Parquet, CSV, TSV, JSON lines, Arrow, npy, npz, safetensors"
-        raise BadInput(f"{shown}: neither the name nor the first bytes say the format; expected one of {known}")
-    return kind, None
+    if b"\0" not in start and any(mark in line for mark in (b",", b";", b"\t", b"|")):
+        return "csv", None
+    known = "Parquet, CSV, TSV, JSON lines, Arrow, npy, npz, safetensors"
+    raise BadInput(f"{shown}: neither the name nor the first bytes say the format; expected one of {known}")

@@ -11,7 +11,16 @@ from traintwice._database import Session
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, by_number, described, family
+from traintwice.predictions._source import (
+    LOGITS,
+    PROBABILITIES,
+    Source,
+    by_number,
+    described,
+    family,
+    numbered,
+    numbers_at_end,
+)
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -253,8 +262,8 @@ def _only(source: Source, known: Sequence[str], option: str, probs: Sequence[str
 
 def _chosen(source: Source, wanted: tuple[str, ...], free: list[str]) -> tuple[str, ...]:
     """The columns that --probs names; one name that is not a column may be the prefix of name_0, name_1 …"""
-    if len(wanted) == 1 and wanted[0] not in source.columns and (numbered := _numbered(source, wanted[0], free)):
-        return numbered
+    if len(wanted) == 1 and wanted[0] not in source.columns and (columns := _numbered(source, wanted[0], free)):
+        return columns
     for name in wanted:
         if name not in source.columns:
             raise _missing(source, name, "probs")
@@ -269,7 +278,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
     of_logits = {head for head in heads.values() if head.lower() in LOGITS} | {c for c in free if c.lower() in LOGITS}
     usual = LOGITS if logits and of_logits else PROBABILITIES
     prefixes = {head for head in heads.values() if head.lower() in usual}
-    choices = [numbered for prefix in sorted(prefixes) if len(numbered := _numbered(source, prefix, free)) > 1]
+    choices = [columns for prefix in sorted(prefixes) if len(columns := _numbered(source, prefix, free)) > 1]
     if not choices:
         lists = [c for c in free if family(source.columns[c]) == "numbers"]
         choices = [(c,) for c in [c for c in lists if c.lower() in usual] or lists if c.lower() in usual or c not in source.named]
@@ -296,15 +305,15 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
 
 
 def _numbered(source: Source, prefix: str, free: Sequence[str]) -> tuple[str, ...]:
-    """prefix_0 … prefix_{K-1} in numeric order, whatever their order in the file."""
-    found = {int(m[1]): c for c in free if (m := re.fullmatch(re.escape(prefix) + r"_(\d+)", c))}
+    """prefix_0 … prefix_{K-1} in numeric order."""
+    found = numbered(prefix, free)
     gaps = sorted(set(range(len(found))) - set(found))
     if len(found) > 1 and gaps:
         raise BadInput(
             f"{source.name}: columns {prefix}_{min(found)} … {prefix}_{max(found)} lack {prefix}_{gaps[0]}; classes count from "
             "0 without gaps. Pass --probs with the columns in the order of the classes"
         )
-    return tuple(found[k] for k in sorted(found))
+    return tuple(found.values())
 
 
 def names_after_prefix(columns: Sequence[str]) -> tuple[str, ...]:
@@ -319,9 +328,7 @@ def names_after_prefix(columns: Sequence[str]) -> tuple[str, ...]:
 def _class_names(columns: Sequence[str]) -> tuple[str, ...] | None:
     """The names of the classes after the prefix; None where they end in the numbers from 0."""
     names = names_after_prefix(columns)
-    ends = [m for name in names if (m := re.fullmatch(r"(.*?)(\d+)", name))]
-    numbered = [int(m[2]) for m in ends] == list(range(len(names))) and len({m[1] for m in ends}) == 1
-    return None if numbered or len(names) < 2 else names
+    return None if len(names) < 2 or numbers_at_end(names) == list(range(len(names))) else names
 
 
 def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,9 +158,20 @@ def by_number(columns: Sequence[str]) -> tuple[str, ...]:
     >>> by_number(["prob_class_10", "prob_class_2"]), by_number(["p_dog", "p_cat"])
     (('prob_class_2', 'prob_class_10'), ('p_dog', 'p_cat'))
     """
-    ends = [m for name in columns if (m := re.fullmatch(r"(.*?)(\d+)", name))]
-    alike = len(ends) == len(columns) and len({m[1] for m in ends}) == 1
-    return tuple(sorted(columns, key=lambda name: int(ends[columns.index(name)][2]))) if alike else tuple(columns)
+    numbers = numbers_at_end(columns)
+    return tuple(columns) if numbers is None else tuple(sorted(columns, key=lambda name: numbers[columns.index(name)]))
+
+
+def numbers_at_end(names: Sequence[str]) -> list[int] | None:
+    """The numbers that names end in, where all have the same text before it."""
+    ends = [m for name in names if (m := re.fullmatch(r"(.*?)(\d+)", name))]
+    return [int(m[2]) for m in ends] if len(ends) == len(names) and len({m[1] for m in ends}) == 1 else None
+
+
+def numbered(prefix: str, columns: Iterable[str]) -> dict[int, str]:
+    """The columns prefix_0, prefix_1 … by number, in numeric order, whatever their order in the file."""
+    found = {int(m[1]): c for c in columns if (m := re.fullmatch(re.escape(prefix) + r"_(\d+)", c))}
+    return dict(sorted(found.items()))
 
 
 def described(column: str, kind: str) -> str:
@@ -192,10 +203,10 @@ def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> d
     for prefix, columns in found.items():
         if len(columns) <= WIDE or apart & set(columns):
             continue
-        numbered = {int(m[1]): c for c in columns if (m := re.fullmatch(re.escape(prefix) + r"_([0-9]+)", c))}
-        if len(numbered) == len(columns) and sorted(numbered) != list(range(len(columns))):
+        by_class = numbered(prefix, columns)
+        if len(by_class) == len(columns) and list(by_class) != list(range(len(columns))):
             continue  # a number is missing, which is reported where columns are recognised
-        packed[prefix] = tuple(numbered[k] for k in sorted(numbered)) if len(numbered) == len(columns) else by_number(columns)
+        packed[prefix] = tuple(by_class.values()) if len(by_class) == len(columns) else by_number(columns)
     return packed
 
 
