@@ -20,6 +20,7 @@ from traintwice.tables._words import (
     margin_in_words,
     plain_title,
     sentence,
+    warned,
 )
 
 MOST_IN_ANSWER = 3
@@ -45,7 +46,7 @@ def diff_sheet(diff: Diff, *, every: bool = False, rows: int = MOST_ROWS) -> She
         headline=headline(diff.alignment),
         verdict=f"Verdict: {sentence(visible(diff.headline))}",
         lines=answers(diff),
-        paragraphs=tuple(("Warning", sentence(visible(w))) for w in diff.warnings) + (tuple(_paragraphs(diff)) if every else ()),
+        paragraphs=warned(diff.warnings) + (tuple(_paragraphs(diff)) if every else ()),
         tables=tuple(table for table in shown if table is not None),
         notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
         concern=worst(diff.answers).concern,

@@ -14,7 +14,7 @@ from traintwice.compare._results import LAUNCHES, Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
 from traintwice.tables._diff import answers, filled, notes
 from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
-from traintwice.tables._words import counted, headline, sentence
+from traintwice.tables._words import counted, headline, sentence, warned
 
 MOST_CHECKS = 40
 """Rows of the table of budgets, unless more budgets are over or inconclusive."""
@@ -34,7 +34,7 @@ def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
     return Sheet(
         headline="",
         verdict=gate_sentence(result),
-        paragraphs=tuple(("Warning", sentence(visible(w))) for w in result.diff.warnings),
+        paragraphs=warned(result.diff.warnings),
         tables=(budgets_table(result, most=most),),
         notes=(headline(result.diff.alignment), *map(visible, result.notes), *notes(result.diff, of_slices=not result.notes)),
         concern=CONCERNS[result.outcome],

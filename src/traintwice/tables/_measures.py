@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from traintwice._formatting import change, digits_of, number, times, value_of, visible
 from traintwice.compare._comparison import FEW_EFFECTIVE_ROWS
@@ -14,7 +14,7 @@ from traintwice.compare._recipes import Against, RecipeAgainst, RecipeComparison
 from traintwice.compare._serving import PredictionUpdate, SelectiveAgreement, SelectiveEnsemble
 from traintwice.metrics._identical import identical_in_words
 from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
-from traintwice.tables._words import left_out, plain_title, sentence
+from traintwice.tables._words import left_out, plain_title, sentence, warned
 from traintwice.types import TARGET_IN_WORDS, Estimate, Target
 
 AGAINST = (
@@ -36,16 +36,13 @@ def measures_sheet(measures: Measures) -> Sheet:
         percent = f"{100 * measures['churn'].value:.3g}"
         what = ("answers", "items") if measures.read.outcomes else ("labels", "rows")
         verdict = f"On average, two of these {measures.replicas} models give different {what[0]} to {percent} of 100 {what[1]}."
-    warnings = list(_copies(measures.identical))
+    warnings = identical_in_words(measures.identical)
     if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
-        few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
-        warnings.append(("Warning", few))
-    if measures.few_clusters is not None:
-        warnings.append(("Warning", sentence(measures.few_clusters)))
+        warnings.append(f"the weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
+    warnings += filter(None, [measures.few_clusters])
     tables = [_measures_table(measures), _multiplicity_table(measures)]
-    return Sheet(
-        " · ".join(read), verdict, paragraphs=tuple(warnings), tables=tuple(t for t in tables if t), notes=tuple(_notes(measures))
-    )
+    made = tuple(t for t in tables if t)
+    return Sheet(" · ".join(read), verdict, paragraphs=warned(warnings), tables=made, notes=tuple(_notes(measures)))
 
 
 def recipes_sheet(comparison: RecipeComparison) -> Sheet:
@@ -63,7 +60,8 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
         about += f", for {TARGET_IN_WORDS[comparison.measures[0].difference.estimate.target]}"
     headline = f"{first} → {second} · {replicas} replicas · {comparison.rows:,} rows"
     notes = (about, *left_out(comparison.left_out))
-    return Sheet(headline, sentence(comparison.sentence), tuple(lines), tuple(_copies(comparison.identical)), notes=notes)
+    copies = warned(identical_in_words(comparison.identical))
+    return Sheet(headline, sentence(comparison.sentence), tuple(lines), copies, notes=notes)
 
 
 def plan_sheet(plan: Plan) -> Sheet:
@@ -170,11 +168,6 @@ def update_sheet(found: PredictionUpdate) -> Sheet:
     verdict = f"{taken:,} of {round(changed):,} new answers that differ are taken."
     note = f"intervals: {100 * found.churn_new.level:g} %, for new rows and these two models"
     return Sheet(f"old → new · {len(found.answers):,} rows", verdict, tables=(_fractions(rows),), notes=(note,))
-
-
-def _copies(groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
-    for clause in identical_in_words(groups):
-        yield "Warning", sentence(visible(clause))
 
 
 def _measures_table(measures: Measures) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from traintwice._formatting import times, value_of, visible
 from traintwice.compare._parts import NoiseFloor, Slice
@@ -83,6 +83,11 @@ def sentence(text: str) -> str:
     'Churn is within noise.'
     """
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def warned(clauses: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Each clause as a paragraph of a sheet."""
+    return tuple(("Warning", sentence(visible(clause))) for clause in clauses)
 
 
 def grouped(texts: Sequence[tuple[str, str]]) -> Iterator[str]:
