@@ -19,6 +19,7 @@ from traintwice.losses import (
     FocalDistillation,
     GateCrossEntropy,
     GramSchmidt,
+    ImportedLoss,
     LabelSmoothing,
     LoggedDistillation,
     LogitL2,
@@ -158,6 +159,19 @@ def test_weights_of_one_component():
         sum(-weights[j, b] * log_probs[j, b, Y[b]] for b in range(6)) / sum(weights[j, b] for b in range(6)) for j in range(2)
     )
     torch.testing.assert_close(CrossEntropy()(Outputs(Z, Y.expand(2, -1), weights=weights)), by_hand)
+
+
+COUPLED = [loss for loss in MEMBERS if getattr(loss, "couples", False) and not isinstance(loss, ImportedLoss)]
+
+
+@pytest.mark.parametrize("loss", [*COUPLED, EnsembleCrossEntropy(), EnsembleCrossEntropy("logit"), GateCrossEntropy()], ids=repr)
+def test_a_loss_between_components_needs_the_weights_of_all(loss):
+    kept = torch.tensor([True, True, False, True, True, True])
+    for labels in (Y, torch.nn.functional.one_hot(Y, 4).double()):
+        wanted, found = (value_and_gradient(loss, Z, labels, **OTHERS, mask=mask)[0] for mask in (kept, kept.expand(2, -1)))
+        torch.testing.assert_close(found, wanted)
+    with pytest.raises(BadInput, match="differ between components, and a loss between components"):
+        loss(Outputs(Z, Y, **OTHERS, mask=torch.stack([kept, ~kept])))
 
 
 CLASSES = [loss for loss in MEMBERS if not isinstance(loss, Difference) or loss.form == "negative"]

@@ -13,7 +13,7 @@ from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._labels import check_below_classes, top_k_cautions
 from traintwice.losses._loss import Need, ScheduledLoss, ends
 from traintwice.losses._outputs import Average, Outputs, at_least_single, pairs, probs_of
-from traintwice.losses._prepare import mean_over_classes
+from traintwice.losses._prepare import mean_over_classes, of_all_components
 from traintwice.schedules import Weight
 
 
@@ -116,6 +116,8 @@ class PeerCrossEntropy:
             of_peers = probs_of(at_least_single(out.peers), out.task)
         else:
             of_peers = out.probs
+        if out.weights is not None:
+            of_all_components(out.weights)  # an example that a peer leaves out has no predictions of it
         of_peers = of_peers.detach()
         others = of_peers.sum(-3, keepdim=True) - of_peers
         value = -out.mean((others * out.log_probs).sum(-1)).sum(-1)

@@ -136,11 +136,11 @@ class EnsembleCrossEntropy:
         out.expect_classes("EnsembleCrossEntropy")
         if out.soft or out.masked is not None:
             one = out.select((0,))
-            return -out.mean(one.of_label(self._log_probs(out))).squeeze(-1)
+            return -out.mean(one.of_label(self._log_probs(out)).squeeze(-2))
         if self.average == "prob":
             return -out.mean(torch.logsumexp(out.of_label(out.log_probs), dim=-2) - log(out.components))
         log_probs = torch.log_softmax(at_least_single(out.logits).mean(-3, keepdim=True), dim=-1)
-        return -out.mean(log_probs.gather(-1, out.label_of_component[..., :1, :, None]).squeeze(-1)).squeeze(-1)
+        return -out.mean(log_probs.gather(-1, out.label_of_component[..., :1, :, None]).squeeze((-3, -1)))
 
     def _log_probs(self, out: Outputs) -> Tensor:
         """Log probabilities of the ensemble, ``*M 1 B K``, 0 for masked classes."""
@@ -179,7 +179,7 @@ class GateCrossEntropy:
         log_weights = torch.log_softmax(at_least_single(out.gate), dim=-1).movedim(-1, -2)
         if out.soft:
             mixed = torch.logsumexp(log_weights.unsqueeze(-1) + out.log_probs.detach(), dim=-3, keepdim=True)
-            return -out.mean(out.select((0,)).of_label(mixed)).squeeze(-1)
+            return -out.mean(out.select((0,)).of_label(mixed).squeeze(-2))
         return -out.mean(torch.logsumexp(log_weights + out.of_label(out.log_probs).detach(), dim=-2))
 
 

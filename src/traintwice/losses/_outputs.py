@@ -12,7 +12,16 @@ from torch.distributed import ProcessGroup, all_reduce
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.losses._prepare import IGNORED, not_zero, parts_of_components, positions, prepared, shared_part, weights_like
+from traintwice.losses._prepare import (
+    IGNORED,
+    not_zero,
+    of_all_components,
+    parts_of_components,
+    positions,
+    prepared,
+    shared_part,
+    weights_like,
+)
 
 Task: TypeAlias = Literal["classes", "multi-label", "numbers"]
 """What the outputs of a network are: logits of classes, one logit for each of several labels, or the numbers of a regression."""
@@ -41,7 +50,7 @@ class _OverBatch:
         """Number of examples in a mean over the batch, or the sum of their weights, over all processes."""
         batch, weights = self.logits.shape[-2], self.weights
         if weights is not None:
-            return self._once("_examples", lambda: self.total(weights[..., 0, :].sum(-1)))
+            return self._once("_examples", lambda: self.total(of_all_components(weights).sum(-1)))
         if self.group is None:
             return batch
         return self._once("_examples", lambda: self.total(self.logits.new_tensor(float(batch), dtype=torch.float32)))

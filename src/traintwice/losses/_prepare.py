@@ -244,7 +244,7 @@ def shared_part(out: Outputs) -> dict[str, Any] | None:
     if out.own_labels:
         found["labels"] = found["labels"].select(-3 if out.soft else -2, 0)
     if out.weights is not None:
-        found["weights"] = found["weights"][..., :1, :]
+        found["weights"] = of_all_components(found["weights"]).unsqueeze(-2)
     return found
 
 
@@ -269,9 +269,19 @@ def parts_of_components(out: Outputs, components: tuple[int, ...]) -> dict[str, 
     }
 
 
+def of_all_components(weights: Tensor) -> Tensor:
+    """Weights ``*M B`` that all components have, of weights ``*M 1 B`` or ``*M J B``."""
+    if weights.shape[-2] > 1 and looked_at(weights) and bool((weights != weights[..., :1, :]).any()):
+        raise BadInput(
+            "Outputs: got weights, a mask or labels to leave out that differ between components, and a loss between components; expected "
+            "the same for all components, *M B"
+        )
+    return weights[..., 0, :]
+
+
 def weights_like(weights: Tensor, values: Tensor, dim: int) -> Tensor:
     """Weights ``*M 1 B`` or ``*M J B`` with the axes of values whose axis ``dim`` is the batch, with or without components."""
-    like = weights if values.ndim + dim == weights.ndim - 1 else weights[..., 0, :]
+    like = weights if values.ndim + dim == weights.ndim - 1 else of_all_components(weights)
     return like.to(values.dtype)[(..., *[None] * (-1 - dim))]
 
 
