@@ -195,3 +195,18 @@ def test_a_signal_removes_what_was_spilled(tmp_path, number):
     process.send_signal(number)
     assert process.wait() == -number
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("before", "taken"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+def test_the_end_of_a_terminal_removes_it_too_unless_nohup_ignores_it(monkeypatch, before, taken):
+    from traintwice.cli import _app
+
+    numbers = []
+    monkeypatch.setattr(signal, "getsignal", lambda _: before)
+    monkeypatch.setattr(signal, "signal", lambda number, _: numbers.append(number))
+    for name, result in {"app": 0, "prepare_streams": None, "end_streams": None}.items():
+        monkeypatch.setattr(_app, name, lambda result=result, **_: result)
+    with pytest.raises(SystemExit):
+        _app.main()
+    assert (signal.SIGHUP in numbers) == taken
+    assert {signal.SIGINT, signal.SIGTERM} <= {*numbers}

@@ -76,6 +76,8 @@ def main() -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end_by_signal)  # until training begins, Ctrl-C ends the process without a message
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, end_by_signal)
     prepare_streams()
     status = 0
     try:
