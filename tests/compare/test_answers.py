@@ -81,10 +81,9 @@ class TestQuality:
         brier = replace(log_loss(0.1, 1e-9), name="brier")
         assert quality_answer([accuracy(0.0, 0.5, 0.001), brier], 0.95, 0.005).verdict == "no change that matters"
 
-    def test_a_regression_rests_on_its_absolute_error(self):
-        worse = Quality(
-            "mean_absolute_error", "mean absolute error", "number", number(1.0), number(2.0), number(1.0), 1e-9, False
-        )
+    @pytest.mark.parametrize("name", ["mean_absolute_error", "root_mean_squared_error"])
+    def test_a_regression_rests_on_its_errors(self, name):
+        worse = Quality(name, name, "number", number(1.0), number(2.0), number(1.0), 1e-9, False)
         assert quality_answer([worse], 0.95, 0.005).verdict == "worse"
 
 
@@ -244,3 +243,15 @@ class TestHeadline:
         d = diff(t + rng.normal(size=500), t + 2 * rng.normal(size=500), label=t, regression=True)
         assert [a.question for a in d.answers] == ["quality", "disagreement"]
         assert d.headline.startswith("The new model is worse: mean absolute error ")
+
+    def test_a_few_errors_that_grow_far_are_seen(self):
+        rng = np.random.default_rng(0)
+        t, errors = rng.normal(size=4000), 0.85 * rng.normal(size=4000)
+        errors[:80] *= 10
+        d = diff(t + rng.normal(size=4000), t + errors, label=t, regression=True)
+        absolute, squared = (
+            next(q for q in d.quality if q.name == name) for name in ("mean_absolute_error", "root_mean_squared_error")
+        )
+        assert not absolute.change.excludes_zero
+        assert squared.new.value == pytest.approx(np.sqrt(np.mean(errors**2)))
+        assert d.headline.startswith("The new model is worse: root mean squared error ")

@@ -238,9 +238,9 @@ class TestInterval:
         assert math.isnan(e.low)
         assert math.isnan(e.standard_error)
 
-    @pytest.mark.parametrize("level", [0.0, 1.0, 95, -1])
+    @pytest.mark.parametrize("level", [0.0, 0.05, 1.0, 95, -1])
     def test_level_must_be_a_probability(self, draw, level):
-        with pytest.raises(BadInput, match="expected a number between 0 and 1"):
+        with pytest.raises(BadInput, match="expected a number from 0.5 to below 1"):
             interval(churn.measure(draw()[0]), level=level)
 
     @pytest.mark.parametrize("weights", [None, np.linspace(1, 2, 40)])

@@ -28,7 +28,7 @@ SAME_WITHIN = 0.005
 
 LONGEST_NAME = 60
 
-PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error")
+PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error", "root_mean_squared_error")
 """Measures of quality that the answer rests on, where they have a value."""
 
 
@@ -39,8 +39,8 @@ BESIDE = ("recall", "precision")
 def quality_answer(quality: Sequence[Quality], level: float, same_within: float) -> Answer:
     """Whether the new model is worse, better, or the same within a margin.
 
-    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error),
-    and the interval of the change excludes 0.
+    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error and
+    root mean squared error), and the interval of the change excludes 0.
     No change that matters: the whole interval of each is inside the margin, and neither recall nor precision falls by more than it,
     significant after Bonferroni's adjustment. Else inconclusive.
     """
