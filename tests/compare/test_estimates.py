@@ -240,7 +240,7 @@ class TestInterval:
 
     @pytest.mark.parametrize("level", [0.0, 0.05, 1.0, 95, -1])
     def test_level_must_be_a_probability(self, draw, level):
-        with pytest.raises(BadInput, match="expected a number from 0.5 to below 1"):
+        with pytest.raises(BadInput, match=r"expected a number from 0\.5 to below 1"):
             interval(churn.measure(draw()[0]), level=level)
 
     @pytest.mark.parametrize("weights", [None, np.linspace(1, 2, 40)])
