@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dis
 import hashlib
 import inspect
 import io
@@ -105,8 +106,8 @@ def _outside(function: Any, has_file: bool) -> dict[str, Any]:
 
 
 def _names_of(code: Any) -> Iterator[str]:
-    """Names of globals and attributes that compiled code uses."""
-    yield from code.co_names
+    """Names of globals that compiled code uses."""
+    yield from (step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
     for constant in code.co_consts:
         if hasattr(constant, "co_names"):
             yield from _names_of(constant)

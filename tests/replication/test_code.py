@@ -118,9 +118,10 @@ def test_values_from_the_function_around_it(one, same, other):
 
 NOTEBOOK = """
 rate = 0.1
+real = 5
 
 def helper(x):
-    return x * rate
+    return x.real * rate
 
 def train(run):
     return [helper(r) for r in run]
@@ -134,7 +135,8 @@ def other():
     ("edit", "changed"),
     [
         (("0.1", "0.2"), ["rate of helper"]),
-        (("x * rate", "x + rate"), ["helper"]),
+        (("real * rate", "real + rate"), ["helper"]),
+        (("real = 5", "real = 6"), []),  # an attribute has this name
         (("helper(r) for", "helper(2 * r) for"), ["train"]),
         (("return 1", "return 2"), []),
     ],
