@@ -6,7 +6,6 @@ import ast
 import dis
 import hashlib
 import inspect
-import io
 import pickle
 import site
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 LARGEST_FILE = 10_000_000
@@ -48,12 +47,17 @@ def _of_values(function: Any) -> Code:
 
 
 def _of_value(name: str, value: Any) -> Code:
-    content = io.BytesIO()
     try:
-        _ByContent(content).dump(value)
+        return {name: _content_digest(value)}
     except Exception:  # whatever an object raises that cannot be pickled
         return {}
-    return {name: hashlib.blake2b(content.getbuffer(), digest_size=16).hexdigest()}
+
+
+def _content_digest(value: Any) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    target: Any = SimpleNamespace(write=found.update)
+    _ByContent(target).dump(value)
+    return found.hexdigest()
 
 
 class _ByContent(pickle.Pickler):
@@ -62,7 +66,7 @@ class _ByContent(pickle.Pickler):
     def persistent_id(self, value: Any) -> Any:
         """The content of tensors and sets; other values are pickled as they are."""
         if isinstance(value, set | frozenset):
-            return sorted(map(repr, value))
+            return sorted(map(_content_digest, value))
         torch = sys.modules.get("torch")
         if torch is None or not isinstance(value, torch.Tensor):
             return None

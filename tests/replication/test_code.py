@@ -105,6 +105,7 @@ def inside(rate, log=None):
         ({"hidden": [8, 8]}, {"hidden": [8, 8]}, {"hidden": [8, 9]}),
         (torch.arange(3.0), torch.arange(3.0), torch.arange(3.0).double()),
         ({"a", "b"}, {"b", "a"}, {"a"}),
+        ({frozenset({8, 0}), partial}, {partial, frozenset({0, 8})}, {frozenset({8, 1}), partial}),  # two orders of 0 and 8
     ],
 )
 def test_values_from_the_function_around_it(one, same, other):
