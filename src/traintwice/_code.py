@@ -94,9 +94,10 @@ def _of_surroundings(function: Any) -> Code:
 
 def _outside(function: Any, has_file: bool) -> dict[str, Any]:
     """By name, the values of the closure and the defaults of a function and, where it has no file, the globals that it uses."""
-    code = getattr(function, "__code__", None)
-    if code is None or (has_file and "<" not in function.__qualname__):
+    function = getattr(function, "__func__", function)
+    if not inspect.isfunction(function) or (has_file and "<" not in function.__qualname__):
         return {}
+    code = function.__code__
     known = {} if has_file else function.__globals__
     found = {name: known[name] for name in _names_of(code) if name in known}
     parameters = code.co_varnames[: code.co_argcount]

@@ -67,7 +67,7 @@ class TestQuality:
         ("change", "p", "fallen"), [(-0.2, 0.001, True), (-0.2, 0.03, False), (0.2, 0.001, False), (-0.004, 0.001, False)]
     )
     @pytest.mark.parametrize("name", ["recall", "precision"])
-    def test_recall_that_falls_beside_equal_accuracy_is_named(self, name, change, p, fallen):
+    def test_recall_that_falls_at_equal_accuracy_is_named(self, name, change, p, fallen):
         half = 0.0005 if abs(change) < 0.01 else 0.01
         side = replace(accuracy(change, p, half), name=name, title=name)
         answer = quality_answer([accuracy(0.0, 0.5, 0.001), side], 0.95, 0.005)

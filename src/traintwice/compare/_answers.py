@@ -31,8 +31,7 @@ LONGEST_NAME = 60
 PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error", "root_mean_squared_error")
 """Measures of quality that the answer rests on, where they have a value."""
 
-
-BESIDE = ("recall", "precision")
+ALSO_NAMED = ("recall", "precision")
 """Measures of quality of two classes that the answer names where they fall and accuracy does not, as at another operating point."""
 
 
@@ -41,8 +40,8 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
 
     Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error and
     root mean squared error), and the interval of the change excludes 0.
-    No change that matters: the whole interval of each is inside the margin, and neither recall nor precision falls by more than it,
-    significant after Bonferroni's adjustment. Else inconclusive.
+    No change that matters: the whole interval of each is inside the margin, and so is that of recall and of precision where they fall
+    significantly after Bonferroni's adjustment. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
     if not asked and quality:
@@ -55,7 +54,7 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     better = [q for q in clear if _gain(q) > 0]
     worse = [q for q in clear if _gain(q) < 0]
     detail = "; ".join(_change_in_words(q) for q in (worse or better or asked)[:2])
-    fallen = [q for q in quality if q.name in BESIDE and q.p_value is not None and q.p_value <= (1 - level) / len(BESIDE)]
+    fallen = [q for q in quality if q.name in ALSO_NAMED and q.p_value is not None and q.p_value <= (1 - level) / len(ALSO_NAMED)]
     fallen = [q for q in fallen if q.change.excludes_zero and _gain(q) < 0 and not _inside(q, same_within)]
     if worse:
         but = f", although {better[0].title} is better" if better else ""

@@ -260,7 +260,7 @@ class Gap:
         """The larger p-value of the two parts (see `docs/concepts/definitions.md`)."""
         of_examples = p_of_zero(self.value, self.of_examples.variance, self.of_examples.freedom)
         replicas = sum(p.variance for p in self.of_replicas)
-        if not replicas > NEGLIGIBLE * self.value**2:  # no replica part, or equal replicas but for rounding
+        if not self.of_replicas or replicas <= NEGLIGIBLE * self.value**2:  # replicas that are equal but for rounding
             return of_examples
         of_replicas = p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas))
         return max(of_replicas, of_examples)

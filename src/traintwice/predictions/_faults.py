@@ -146,8 +146,8 @@ def refuse_contradiction(session: Session, source: Source, layout: Layout, readi
         name.lower() for name in source.class_names or layout.class_names or reading["classes"] or map(str, range(len(pairs)))
     ]
     plain = [({"false": "0", "true": "1"} if "0" in names else {}).get(v, re.sub(r"\.0+$", "", v)) for v, _ in pairs]
-    other = [(v, k) for v, (_, k) in zip(plain, pairs, strict=True) if set(plain) <= set(names) and names.index(v) != k]
-    if contradictory or other:
+    other_order = set(plain) <= set(names) and any(names.index(v) != k for v, (_, k) in zip(plain, pairs, strict=True))
+    if contradictory or other_order:
         told = f"{source.name}: {listed(layout.columns)} and {label!r} may both be the predictions, and "
         told += "the largest probability is not always that of the predicted label"
         advice = "as where another rule chose the label, or where the columns are in another order than the classes"

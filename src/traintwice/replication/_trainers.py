@@ -110,9 +110,8 @@ def reference_to(function: Callable[..., Any]) -> Reference:
     script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
     has_cloudpickle = importlib.util.find_spec("cloudpickle") is not None
     of_object = inspect.ismethod(function) and not isinstance(function.__self__, type)
-    by_value = of_object or (
-        "<" in name and has_cloudpickle
-    )  # no other process finds objects, "<locals>" and "<lambda>" by their name
+    # no other process finds objects, "<locals>" and "<lambda>" by their name
+    by_value = of_object or ("<" in name and has_cloudpickle)
     if module == "__main__" and name and not by_value and spec is not None and not spec.name.endswith("__main__"):
         return Reference(spec.name, name)  # started by python -m
     if module == "__main__" and name and not by_value and script is not None and Path(script).suffix == ".py":
