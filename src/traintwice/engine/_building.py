@@ -73,7 +73,7 @@ def build(
     ):
         raise BadSpec(
             f"{recipe.network.maker}: made the same weights for components 0 and {same}, expected independent ones; set no seed in the "
-            'function, or set alike = ["initialisation"] in the recipe'
+            'function. Where the weights are always the same, as of a pretrained network, set alike = ["initialisation"] in the recipe'
         )
     return networks
 
