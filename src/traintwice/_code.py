@@ -76,7 +76,7 @@ class _ByContent(pickle.Pickler):
 
 def _of_surroundings(function: Any) -> Code:
     """Digests of what functions find outside of their definitions, from this function on."""
-    found: Code = {}
+    parts: list[tuple[str, str]] = []
     waiting, seen = [function], {id(function)}
     while waiting:
         one = waiting.pop()
@@ -86,9 +86,12 @@ def _of_surroundings(function: Any) -> Code:
                 if value.__module__ == one.__module__ and id(value) not in seen:
                     seen.add(id(value))
                     waiting.append(value)
-                    found |= {} if has_file else {value.__qualname__: _of_cell(value)}
+                    parts += [] if has_file else [(value.__qualname__, _of_cell(value))]
             elif not inspect.isroutine(value) and not isinstance(value, ModuleType):
-                found |= _of_value(f"{name} of {one.__qualname__}", value)
+                parts += _of_value(f"{name} of {one.__qualname__}", value).items()
+    found: Code = {}
+    for name, digest in parts:  # several functions may have one name, as lambdas do
+        found[name] = _digest(found.get(name, "") + digest)
     return found
 
 
@@ -281,7 +284,8 @@ def _of_cell(plain: Any) -> str:
 
 
 def _constants(code: Any) -> list[Any]:
-    return [_constants(c) if hasattr(c, "co_code") else c for c in code.co_consts]
+    plain = (sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in code.co_consts)  # the same in all processes
+    return [_constants(c) if hasattr(c, "co_code") else c for c in plain]
 
 
 def _digest(text: str) -> str:

@@ -89,6 +89,10 @@ def test_a_function_without_a_file():
     assert set(f.values()) != set(g.values())
 
 
+def schedule(start):
+    return lambda: start
+
+
 def inside(rate, log=None):
     helper = partial(max, rate)
 
@@ -117,6 +121,12 @@ def test_values_from_the_function_around_it(one, same, other):
     assert by_partial[0] == by_partial[1] != by_partial[2]
 
 
+@pytest.mark.parametrize(("rate", "log", "same"), [(1, 2, True), (3, 2, False), (1, 3, False)])
+def test_values_from_one_function_that_is_around_two(rate, log, same):
+    before, after = (code_of_function(inside(schedule(a), schedule(b))) for a, b in ((1, 2), (rate, log)))
+    assert changes(before, after) == ([] if same else ["start of schedule.<locals>.<lambda>"])
+
+
 NOTEBOOK = """
 rate = 0.1
 real = 5
@@ -124,8 +134,10 @@ real = 5
 def helper(x):
     return x.real * rate
 
+first, second = (lambda x: x + 1), (lambda x: x + 2)
+
 def train(run):
-    return [helper(r) for r in run]
+    return [first(second(helper(r))) for r in run]
 
 def other():
     return 1
@@ -138,7 +150,9 @@ def other():
         (("0.1", "0.2"), ["rate of helper"]),
         (("real * rate", "real + rate"), ["helper"]),
         (("real = 5", "real = 6"), []),  # an attribute has this name
-        (("helper(r) for", "helper(2 * r) for"), ["train"]),
+        (("helper(r))) for", "helper(2 * r))) for"), ["train"]),
+        (("x + 1", "x + 3"), ["<lambda>"]),
+        (("x + 2", "x + 3"), ["<lambda>"]),
         (("return 1", "return 2"), []),
     ],
 )
